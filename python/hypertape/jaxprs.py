@@ -88,18 +88,29 @@ def _primitive(*names: str) -> Callable[[Callable], Callable]:
 
 
 for _name, _function in {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum, "pow": np.power,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum, "pow": np.power,
     "neg": np.negative, "exp": np.exp, "exp2": np.exp2, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "tanh": np.tanh, "sin": np.sin,
     "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "sqrt": np.sqrt, "cbrt": np.cbrt, "abs": np.abs, "sign": np.sign,
     "square": np.square, "floor": np.floor, "ceil": np.ceil, "rem": np.fmod, "atan2": np.arctan2, "logistic": sigmoid, "erf": erf,
     "erfc": lambda x: 1.0 - erf(x), "lgamma": gammaln, "digamma": digamma, "cholesky": np.linalg.cholesky, "gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
-    "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "stop_gradient": stop_gradient,
+    "eq": np.equal, "ne": np.not_equal, "stop_gradient": stop_gradient,
     "add_any": np.add, "copy": lambda x: x, "copy_p": lambda x: x, "optimization_barrier": lambda *x: list(x), "is_finite": np.isfinite,
 }.items():  # fmt: skip
     HANDLERS[_name] = lambda params, *operands, _function=_function: _function(*operands)
 
+
+
+def _by_kind(reals: Callable, integers: Callable) -> Callable:
+    """A primitive that means something else for integers, which are known when a loss is traced."""
+    return lambda params, *operands: (integers if all(x.dtype.kind in "iu" for x in operands) else reals)(*operands)
+
+
 HANDLERS |= {
+    "div": _by_kind(np.divide, lambda x, y: (x - np.fmod(x, y)) // y),  # towards zero
+    "and": _by_kind(np.logical_and, np.bitwise_and),
+    "or": _by_kind(np.logical_or, np.bitwise_or),
+    "not": _by_kind(np.logical_not, np.invert),
     "integer_pow": lambda p, x: x ** p["y"],
     "rsqrt": lambda p, x: 1.0 / np.sqrt(x),
     "reduce_sum": lambda p, x: np.sum(x, axis=tuple(p["axes"])),
@@ -108,7 +119,7 @@ HANDLERS |= {
     "reduce_prod": lambda p, x: np.prod(x, axis=tuple(p["axes"])),
     "reduce_and": lambda p, x: np.all(x, axis=tuple(p["axes"])),
     "reduce_or": lambda p, x: np.any(x, axis=tuple(p["axes"])),
-    "reshape": lambda p, x: np.reshape(x, tuple(p["new_sizes"])),
+    "reshape": lambda p, x: np.reshape(x if p["dimensions"] is None else np.transpose(x, p["dimensions"]), tuple(p["new_sizes"])),
     "squeeze": lambda p, x: np.squeeze(x, axis=tuple(p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
     "transpose": lambda p, x: np.transpose(x, tuple(p["permutation"])),

@@ -164,7 +164,10 @@ def block(trace: Trace, arrays: Any) -> Traced:
 def _moves(function: Callable) -> None:
     @implements(function)
     def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
-        return moved(trace.lift(a), function, *args, **kwargs)
+        found = trace.lift(a)
+        if found.ndim > 1 and any(isinstance(order, str) and order.upper() in ("A", "K") for order in (*args, *kwargs.values())):
+            raise refuse(f"np.{function.__name__} in the order of memory", "a proxy has no memory: write order='C' or order='F'")
+        return moved(found, function, *args, **kwargs)
 
 
 for _function in (

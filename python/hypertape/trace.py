@@ -363,8 +363,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def copy(self, order: str = "C") -> Traced:
         return self
 
-    def reshape(self, *shape: Any, order: str = "C") -> Traced:
-        return np.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Traced:
+        return np.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape, order=order)
 
     def transpose(self, *axes: Any) -> Traced:
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)

@@ -33,6 +33,9 @@ FUNCTIONS = {
     "slogdet": lambda a, b: jnp.linalg.slogdet(a[:3] - 9 * jnp.eye(3))[1] * b, "det": lambda a, b: jnp.linalg.det(a[:3] - 9 * jnp.eye(3)) * b, "cholesky": lambda a, b: jnp.linalg.cholesky(a.T @ a + jnp.eye(3)) @ b[0],
     "triangular": lambda a, b: jax.scipy.linalg.solve_triangular(a[:3] + 9 * jnp.eye(3), b[0], trans=1, lower=True), "gammaln": lambda a, b: jax.scipy.special.gammaln(a**2 + 1) * b, "sort": lambda a, b: jnp.sort(a, axis=0) * b, "median": lambda a, b: jnp.sort(a)[:, 1] - b[:, 0],
     "batched dot": lambda a, b: jax.vmap(jnp.dot)(a, b), "batched outer": lambda a, b: jax.vmap(jnp.outer)(a, b), "batched products": lambda a, b: jax.vmap(lambda x, y: jnp.outer(x, y) @ y)(a, b), "batched matrices": lambda a, b: jax.vmap(jnp.matmul)(a.reshape(2, 2, 3), b.reshape(2, 3, 2)),
+    "columns": lambda a, b: a.reshape((2, 6), order="F") @ jnp.ravel(b, "F").reshape(6, 2), "columns of a transpose": lambda a, b: a.T.reshape((6, 2), order="F") - b.flatten("F").reshape(6, 2),
+    "permuted": lambda a, b: jax.lax.reshape(a.reshape(2, 2, 3), (3, 4), dimensions=(2, 0, 1)) @ b, "whole division": lambda a, b: a * (jnp.arange(12).reshape(4, 3) // 5) + b * ((-5 + jnp.arange(3)) // 2),
+    "bits": lambda a, b: a * (jnp.arange(12).reshape(4, 3) & 5) + b * (jnp.arange(3) | 1) * ~jnp.arange(3),
     "three axes": lambda a, b: jnp.sum(a[:, :, None] * b[:, None, :], axis=0), "distances": lambda a, b: jnp.sum((a[:, None] - b[None]) ** 2, -1), "batched einsum": lambda a, b: jnp.einsum("bi,bj->bij", a, b).mean(0),
 }  # fmt: skip
 

@@ -45,7 +45,23 @@ def test_scipys_functions_of_entries():
     agrees(special.xlogy, np.array([0.0, 2.0]), np.array([0.0, 3.0]))
 
 
+def test_orders_of_entries():
+    """Columns first, as NumPy has it for the method and the function; the order in memory is refused."""
+    a, b = numbers((2, 3), 1), numbers((2, 3, 2), 2)
+    for function in (
+        lambda a: a.reshape(6, order="F"), lambda a: np.reshape(a, (3, 2), order="F"), lambda a: a.T.reshape((2, 3), order="F"),
+        lambda a: np.reshape(a, (3, -1), "F"), lambda a: a.ravel("F"), lambda a: a.flatten(order="F"), lambda a: np.ravel(a.T, "f"),
+        lambda a: a.reshape(-1, 1, order="C"), lambda a: a.ravel()[:3].ravel("K"),
+    ):  # fmt: skip
+        agrees(function, a)
+    agrees(lambda b: b.reshape(4, 3, order="F"), b)
+    agrees(lambda b: np.ravel(np.transpose(b, (1, 0, 2)), "F"), b)
+
+
 REFUSED = {
+    "order A": (lambda w: w[:, None].T.reshape(3, order="A"), "order='C' or order='F'"),
+    "order K": (lambda w: np.outer(w, w).T.ravel("K"), "np.ravel in the order of memory"),
+    "order of flatten": (lambda w: np.outer(w, w).T.flatten("A"), "np.ravel in the order of memory"),
     "if w": (lambda w: w if w[0] > 0 else -w, "np.where"),
     "float": (lambda w: float(w[0]), "float(...)"),
     "int": (lambda w: int(w[0]), "int(...)"),
