@@ -88,6 +88,16 @@ REFUSED = {
     "solve": (lambda w: np.linalg.solve(np.eye(4), w), "do not fit"),
     "inv": (lambda w: np.linalg.inv(w[:, None]), "expected a square matrix"),
     "quantiles": (lambda w: np.quantile(w, [0.1, 0.9]), "expected one share"),
+    "where of a mean": (lambda w: np.mean(w, where=w > 0), "np.mean with where="),
+    "returned": (lambda w: np.average(w, returned=True), "np.average with returned="),
+    "dtype of a trace": (lambda w: np.trace(w[:, None], dtype=int), "np.trace with dtype=int"),
+    "dtype by its place": (lambda w: np.sum(w, None, int), "np.sum with dtype=int"),
+    "dtype of a ufunc": (lambda w: np.add(w, w, dtype=int), "np.add with dtype=int"),
+    "dtype of a reduction": (lambda w: np.add.reduce(w, dtype=int), "np.add.reduce with dtype=int"),
+    "dtype of an outer": (lambda w: np.multiply.outer(w, w, dtype=int), "np.multiply with dtype=int"),
+    "out by its place": (lambda w: np.clip(w, 0, 1, np.zeros(3)), "np.clip with out="),
+    "initial by its place": (lambda w: np.sum(w, None, None, None, False, 7.0), "too many positional"),
+    "pads by values": (lambda w: np.pad(w, 1, "mean"), "mode 'mean'"),
     "where=": (lambda w: np.sum(w, where=[True, False, True]), "where="),
 }
 
