@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from .errors import TraceError
-from .functions import digamma, erf, gammaln, polygamma, sigmoid, softplus, stop_gradient
+from .functions import digamma, erf, gammaln, polygamma, relu, sigmoid, softplus, stop_gradient
 from .products import contracted, solve
-from .trace import Traced
+from .trace import UFUNCS, Traced
 
 HANDLERS: dict[str, Callable] = {}
 """The implementation of each primitive, called with the parameters and then the operands."""
 
 OWN: dict[str, Callable] = {
     "softplus": softplus, "logaddexp": np.logaddexp, "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det,
-    "slogdet": np.linalg.slogdet,
+    "slogdet": np.linalg.slogdet, "relu": relu, "xlogy": lambda x, y: UFUNCS["xlogy"](*_lifted("xlogy", x, y)),
+    "xlog1py": lambda x, y: UFUNCS["xlog1py"](*_lifted("xlog1py", x, y)),
 }  # fmt: skip
 """Functions of JAX that are replaced as a whole, by name."""
 
@@ -49,6 +50,7 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
         inner = equation.params.get("call_jaxpr") or equation.params.get("jaxpr") or equation.params.get("fun_jaxpr")
         try:
             closed = hasattr(inner, "consts")
+            _no_derivative(name, equation.params)
             if name in HANDLERS:
                 results = HANDLERS[name](equation.params, *operands)
             elif inner is not None and (own := _own(equation.params.get("name"), inner.jaxpr if closed else inner)):
@@ -65,10 +67,28 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
 
 def _own(name: str | None, jaxpr: Any) -> Callable | None:
     """The replacement of a function of JAX itself, recognised by the file that defines it."""
+    known, of_jax = _source(getattr(jaxpr, "debug_info", None))
+    return OWN.get(name or known) if of_jax else None
+
+
+def _source(info: Any) -> tuple[str, bool]:
+    """The name of the function that a jaxpr was made of, and whether a file of JAX defines it."""
     import jax
 
-    file = str(getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None)).partition(" at ")[2]
-    return OWN.get(name) if file.startswith(str(Path(jax.__file__).parent)) else None
+    name, _, file = str(getattr(info, "func_src_info", None)).partition(" at ")
+    return name, file.startswith(str(Path(jax.__file__).parent))
+
+
+def _no_derivative(name: str, params: dict) -> None:
+    """Refuses functions that define their derivatives. The rules of JAX's own functions are the derivatives of their bodies, except at
+    kinks, and where the body is an iteration (``custom_root``) or the value at one point (``sinc``)."""
+    if name == "custom_jvp_call":
+        (of, body), (_, rule) = (_source(getattr(made, "debug_info", None)) for made in (params["call_jaxpr"].jaxpr, params["jvp_jaxpr_fun"]))
+        if body and rule and of not in ("_custom_root", "_sinc_maclaurin"):
+            return
+    if name.startswith(("custom_jvp_call", "custom_vjp_call")):
+        made = f"jax.{name.removesuffix('_call')}"
+        raise TraceError(f"{made} defines a derivative, which cannot be traced: call the function itself", operation=name)
 
 
 def _place(equation: Any) -> str:
@@ -76,7 +96,7 @@ def _place(equation: Any) -> str:
     from jax._src import source_info_util
 
     place = source_info_util.summarize(equation.source_info)
-    return f" ({place})" if place and "unknown" not in place else ""
+    return f" ({place})" if place and "unknown" not in place and __file__ not in place else ""
 
 
 def _primitive(*names: str) -> Callable[[Callable], Callable]:

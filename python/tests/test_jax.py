@@ -56,6 +56,30 @@ def test_what_has_no_counterpart_is_named_with_its_line():
         called(lambda a: a[jnp.argsort(a)], Trace().variable("w", 0, (4,)))
 
 
+def test_derivatives_that_a_function_defines_are_refused():
+    halved = jax.custom_jvp(lambda a: a**2)
+    halved.defjvp(lambda a, da: (a[0] ** 2, a[0] * da[0]))
+    clipped = jax.custom_vjp(lambda a: a**2)
+    clipped.defvjp(lambda a: (a**2, a), lambda a, bar: (jnp.clip(bar, -1, 1) * a,))
+    of_jax = jax.custom_jvp(jnp.logaddexp)
+    of_jax.defjvp(lambda a, da: (jnp.logaddexp(*a), da[0]))
+    root = lambda a: jax.lax.custom_root(lambda y: y**2 - a, a, lambda f, y: y, lambda g, y: y / g(1.0))  # noqa: E731
+    for name, function in {
+        "custom_jvp": halved, "custom_vjp": clipped, "custom_vjp_": jax.vmap(clipped), "custom_jvp_": jax.jit(jax.checkpoint(halved)),
+        "custom_jvp of": lambda a: of_jax(a, a), "custom_jvp root": lambda a: root(jnp.sum(a)),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.TraceError, match=rf"jax.{name[:10]} defines a derivative, .*: call the function itself \(.*test_jax.py:\d+"):
+            called(lambda a, f=function: f(a), Trace().variable("w", 0, (4,)))
+
+
+def test_derivatives_of_functions_of_jax_at_kinks():
+    """``relu`` and ``xlogy`` have JAX's derivatives at 0 as well."""
+    for function in (lambda a: jax.nn.relu(a), lambda a: jax.scipy.special.xlogy(a, a + 2), lambda a: jax.nn.silu(a) + jax.nn.softmax(a)):
+        x, v = np.array([0.0, 0.5, -0.25]), np.array([1.0, 2.0, 3.0])
+        found = ht.grad(lambda x, f=function: v @ called(f, x))(x)
+        np.testing.assert_allclose(found, jax.grad(lambda x, f=function: v @ f(x))(x), rtol=1e-13, atol=1e-14)
+
+
 def test_a_batch_of_models():
     """Four networks at once by ``vmap``, in a Python loop of JAX: a leading batch axis becomes batched products."""
     data = {"X": numbers((4, 6, 2), 1), "y": numbers((4, 6), 2)}
