@@ -39,7 +39,7 @@ class Bilevel:
       ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
     - ``memory``: the bytes that an estimate may use, such as ``"1MiB"``. The need is known before the estimate runs and is never exceeded.
     - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, for problems that have this setting.
-    - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
+    - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``, or ``"f64"`` or ``"f32"`` as on the command line), ``threads``.
     - ``lanes``: partial sums that a sum over tasks or rows is split into (8), the most threads that can share it; results depend
       on it in the last digits, and never on ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
@@ -349,13 +349,14 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _single(dtype: Any) -> bool:
+    """Whether a precision is the single one. The names of the command line are accepted as well; for NumPy, ``None`` is double."""
     try:
-        kind = np.dtype(dtype)
+        kind = np.dtype({"f32": np.float32, "f64": np.float64}.get(dtype, dtype) if isinstance(dtype, str) else dtype).name
     except TypeError:
-        kind = None
-    if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
+        kind = ""
+    if kind not in ("float64", "float32"):
         raise InputError(f"dtype: found {dtype!r}, expected float64 or float32")
-    return kind == np.dtype(np.float32)
+    return kind == "float32"
 
 
 def _maybe(read: Callable[[Any, str], Any], value: Any, what: str) -> Any:

@@ -12,6 +12,7 @@ import functools
 import inspect
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,16 +109,37 @@ OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent))
 def place() -> tuple[str, int]:
     """File and line of the user's code that is being traced."""
     frame = sys._getframe(1)
-    while frame.f_back and (frame.f_code.co_filename.startswith(OWN) or frame.f_code.co_filename.startswith("<__array")):
+    while frame.f_back and frame.f_code.co_filename.startswith(_others()):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
+def _others() -> tuple[str, ...]:
+    """How the names of files begin that are not the user's."""
+    jax = sys.modules.get("jax")
+    return (*OWN, "<__array", *([str(Path(jax.__file__).parent)] if jax else []))
+
+
 def refuse(operation: str, why: str) -> TraceError:
     """Makes the error for an operation that cannot be traced, with the place in the user's code."""
-    file, line = place()
+    return _refusal(operation, why, *place())
+
+
+def _refusal(operation: str, why: str, file: str, line: int) -> TraceError:
     text = f"{operation} in {Path(file).name}, line {line}: {why}"
     return TraceError(text, operation=operation, file=file, line=line)
+
+
+def record(function: Callable, *arguments: Any) -> Any:
+    """Calls a function with proxies. What JAX says of them is told in terms of the user's code."""
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        if f"{Traced.__module__}.Traced" not in str(error) or "jax" not in sys.modules:
+            raise
+        frames = traceback.walk_tb(error.__traceback__)
+        file, line = [(f.f_code.co_filename, n) for f, n in frames if not f.f_code.co_filename.startswith(_others())][-1]
+        raise _refusal("a function of JAX", "ht.Problem.from_jax reads losses that are written with JAX", file, line) from None
 
 
 FUNCTIONS: dict[Any, Callable] = {}
@@ -334,7 +356,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if self.value is None:
-            raise refuse("a conversion to a plain array", "a value does not exist while a function is traced: np.stack makes arrays of parts")
+            use = "np.stack makes arrays of parts" + (", and ht.Problem.from_jax reads losses of JAX" if "jax" in sys.modules else "")
+            raise refuse("a conversion to a plain array", f"a value does not exist while a function is traced: {use}")
         return np.array(self.value, dtype=dtype)
 
     def _number(self, what: str, use: str) -> Any:

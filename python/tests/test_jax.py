@@ -80,6 +80,21 @@ def test_derivatives_of_functions_of_jax_at_kinks():
         np.testing.assert_allclose(found, jax.grad(lambda x, f=function: v @ f(x))(x), rtol=1e-13, atol=1e-14)
 
 
+def test_losses_of_jax_are_sent_to_from_jax():
+    numpy = lambda w, x: np.sum(w * x)  # noqa: E731
+    for function in (
+        lambda w, x: jnp.sum(w**2), lambda w, x: jax.nn.logsumexp(w), lambda w, x: jax.vmap(lambda a: a * 2)(w)[0], lambda w, x: jnp.asarray(w)[0],
+        lambda w, x: jax.jit(lambda a: jnp.sum(a))(w), lambda w, x: jax.nn.relu(w)[0], lambda w, x: jax.grad(jnp.sum)(w)[0],
+    ):  # fmt: skip
+        with pytest.raises(ht.TraceError, match=r"in test_jax.py, line \d+: .*ht.Problem.from_jax reads losses") as caught:
+            ht.Problem(inner=function, outer=numpy, x=np.ones(2), w=np.ones(2))
+        assert caught.value.file == __file__
+    with pytest.raises(ht.TraceError, match="from_jax"):
+        ht.Problem(numpy, numpy, np.ones(2), init=lambda x: jnp.exp(x))
+    with pytest.raises(TypeError, match="not callable"):
+        ht.Problem(lambda w, x: w(x), numpy, np.ones(2), np.ones(2))
+
+
 def test_a_batch_of_models():
     """Four networks at once by ``vmap``, in a Python loop of JAX: a leading batch axis becomes batched products."""
     data = {"X": numbers((4, 6, 2), 1), "y": numbers((4, 6), 2)}
