@@ -139,9 +139,9 @@ class Bilevel:
         iterations: int | None = None,
         outer: str | None = None,
         outer_lr: float | None = None,
-        estimator: str = "exact",
+        estimator: str | None = None,
         algorithm: str | None = None,
-        coupling: str = "cold",
+        coupling: str | None = None,
         callback: Callable[[dict[str, Any], Arrays], object] | None = None,
         save: str | Path | None = None,
         save_every: int = 100,
@@ -155,24 +155,31 @@ class Bilevel:
     ) -> Run:
         """Runs a whole optimisation from ``x``: ``iterations`` steps of the outer optimiser.
 
-        ``algorithm``, such as ``"soba:step=0.1"``, replaces the estimator by a single-loop algorithm (``ht.choices("algorithms")``).
+        ``estimator`` is ``"exact"`` and ``coupling`` is ``"cold"``, unless they are given. ``algorithm``, such as ``"soba:step=0.1"``,
+        replaces both by a single-loop algorithm (``ht.choices("algorithms")``).
         ``callback(record, x)`` receives the numbers of each iteration and the point before its step; it may raise ``StopIteration`` to end
-        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit. Ctrl-C ends
-        the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
+        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit, and
+        is refused if there is none. Ctrl-C ends the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
         """
         core, given = self._settled(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
+        for name, value in (("estimator", estimator), ("coupling", coupling)):
+            if algorithm is not None and value is not None:
+                raise InputError(f"{name}: found {value!r} with algorithm={algorithm!r}, which replaces it: expected one of them")
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
+        if resume and not (Path(save) / "state.json").exists():
+            found = "no state.json in it" if Path(save).is_dir() else "there is no such folder"
+            raise InputError(f"resume: {save}: {found}, and so no run to resume")
         if save is not None:
             Path(save).mkdir(parents=True, exist_ok=True)
         plan = {
-            "estimator": _text(estimator, "estimator"),
+            "estimator": "exact" if estimator is None else _text(estimator, "estimator"),
             "algorithm": _maybe(_text, algorithm, "algorithm"),
             "iterations": count,
             "record_every": _count(record_every, "record_every", 1),
             "outer": None if algorithm and outer is None and outer_lr is None else self._outer(outer, outer_lr),
-            "coupling": _text(coupling, "coupling"),
+            "coupling": "cold" if coupling is None else _text(coupling, "coupling"),
             "gradient_norm": _maybe(_limit, gradient_norm, "gradient_norm"),
             "oracle_calls": _maybe(_count, oracle_calls, "oracle_calls"),
             "time": _maybe(_limit, time, "time"),

@@ -117,6 +117,11 @@ def test_a_run_its_records_its_callback_its_limits(tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["x"], run.x)
     with pytest.raises(ht.InputError, match="found lr 0.3, expected 0.2"):
         problem.run(iterations=9, resume=True, lr=0.2, **options)
+    for folder, why in {tmp_path / "none": "there is no such folder", tmp_path / "empty": "no state.json in it"}.items():
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ht.InputError, match=f"{why}, and so no run to resume"):
+            problem.run(iterations=9, resume=True, save=folder)
+        assert not (tmp_path / "none").exists()
 
 
 def test_outer_points_and_bad_input():
