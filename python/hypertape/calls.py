@@ -39,7 +39,7 @@ class Bilevel:
       ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
     - ``memory``: the bytes that an estimate may use, such as ``"1MiB"``. The need is known before the estimate runs and is never exceeded.
     - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, for problems that have this setting.
-    - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``), ``threads``.
+    - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``, or ``"f64"`` or ``"f32"`` as on the command line), ``threads``.
     - ``lanes``: partial sums that a sum over tasks or rows is split into (8), the most threads that can share it; results depend
       on it in the last digits, and never on ``threads``.
     - ``init``: the inner start in place of the problem's own, where that does not depend on ``x``.
@@ -139,9 +139,9 @@ class Bilevel:
         iterations: int | None = None,
         outer: str | None = None,
         outer_lr: float | None = None,
-        estimator: str = "exact",
+        estimator: str | None = None,
         algorithm: str | None = None,
-        coupling: str = "cold",
+        coupling: str | None = None,
         callback: Callable[[dict[str, Any], Arrays], object] | None = None,
         save: str | Path | None = None,
         save_every: int = 100,
@@ -155,24 +155,31 @@ class Bilevel:
     ) -> Run:
         """Runs a whole optimisation from ``x``: ``iterations`` steps of the outer optimiser.
 
-        ``algorithm``, such as ``"soba:step=0.1"``, replaces the estimator by a single-loop algorithm (``ht.choices("algorithms")``).
+        ``estimator`` is ``"exact"`` and ``coupling`` is ``"cold"``, unless they are given. ``algorithm``, such as ``"soba:step=0.1"``,
+        replaces both by a single-loop algorithm (``ht.choices("algorithms")``).
         ``callback(record, x)`` receives the numbers of each iteration and the point before its step; it may raise ``StopIteration`` to end
-        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit. Ctrl-C ends
-        the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
+        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit, and
+        is refused if there is none. Ctrl-C ends the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
         """
         core, given = self._settled(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
+        for name, value in (("estimator", estimator), ("coupling", coupling)):
+            if algorithm is not None and value is not None:
+                raise InputError(f"{name}: found {value!r} with algorithm={algorithm!r}, which replaces it: expected one of them")
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
+        if resume and not (Path(save) / "state.json").exists():
+            found = "no state.json in it" if Path(save).is_dir() else "there is no such folder"
+            raise InputError(f"resume: {save}: {found}, and so no run to resume")
         if save is not None:
             Path(save).mkdir(parents=True, exist_ok=True)
         plan = {
-            "estimator": _text(estimator, "estimator"),
+            "estimator": "exact" if estimator is None else _text(estimator, "estimator"),
             "algorithm": _maybe(_text, algorithm, "algorithm"),
             "iterations": count,
             "record_every": _count(record_every, "record_every", 1),
             "outer": None if algorithm and outer is None and outer_lr is None else self._outer(outer, outer_lr),
-            "coupling": _text(coupling, "coupling"),
+            "coupling": "cold" if coupling is None else _text(coupling, "coupling"),
             "gradient_norm": _maybe(_limit, gradient_norm, "gradient_norm"),
             "oracle_calls": _maybe(_count, oracle_calls, "oracle_calls"),
             "time": _maybe(_limit, time, "time"),
@@ -349,13 +356,14 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _single(dtype: Any) -> bool:
+    """Whether a precision is the single one. The names of the command line are accepted as well; for NumPy, ``None`` is double."""
     try:
-        kind = np.dtype(dtype)
+        kind = np.dtype({"f32": np.float32, "f64": np.float64}.get(dtype, dtype) if isinstance(dtype, str) else dtype).name
     except TypeError:
-        kind = None
-    if kind not in (np.dtype(np.float64), np.dtype(np.float32)):
+        kind = ""
+    if kind not in ("float64", "float32"):
         raise InputError(f"dtype: found {dtype!r}, expected float64 or float32")
-    return kind == np.dtype(np.float32)
+    return kind == "float32"
 
 
 def _maybe(read: Callable[[Any, str], Any], value: Any, what: str) -> Any:

@@ -195,7 +195,9 @@ def where(trace: Trace, condition: Any, *cases: Any) -> Traced:
 
 
 @implements(np.clip)
-def clip(trace: Trace, a: Any, a_min: Any = None, a_max: Any = None, min: Any = None, max: Any = None, **_: Any) -> Traced:
+def clip(
+    trace: Trace, a: Any, a_min: Any = None, a_max: Any = None, out: None = None, *, min: Any = None, max: Any = None, dtype: Any = None
+) -> Traced:  # fmt: skip
     least, most = (a_min if min is None else min), (a_max if max is None else max)
     found = trace.lift(a)
     found = found if least is None else binary(found, trace.lift(least), "max")

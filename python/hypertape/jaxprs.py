@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 
 from .errors import TraceError
-from .functions import digamma, erf, gammaln, polygamma, sigmoid, softplus, stop_gradient
+from .functions import digamma, erf, gammaln, polygamma, relu, sigmoid, softplus, stop_gradient
 from .products import contracted, solve
-from .trace import Traced
+from .trace import UFUNCS, Traced
 
 HANDLERS: dict[str, Callable] = {}
 """The implementation of each primitive, called with the parameters and then the operands."""
 
 OWN: dict[str, Callable] = {
     "softplus": softplus, "logaddexp": np.logaddexp, "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det,
-    "slogdet": np.linalg.slogdet,
+    "slogdet": np.linalg.slogdet, "relu": relu, "xlogy": lambda x, y: UFUNCS["xlogy"](*_lifted("xlogy", x, y)),
+    "xlog1py": lambda x, y: UFUNCS["xlog1py"](*_lifted("xlog1py", x, y)),
 }  # fmt: skip
 """Functions of JAX that are replaced as a whole, by name."""
 
@@ -49,6 +50,7 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
         inner = equation.params.get("call_jaxpr") or equation.params.get("jaxpr") or equation.params.get("fun_jaxpr")
         try:
             closed = hasattr(inner, "consts")
+            _no_derivative(name, equation.params)
             if name in HANDLERS:
                 results = HANDLERS[name](equation.params, *operands)
             elif inner is not None and (own := _own(equation.params.get("name"), inner.jaxpr if closed else inner)):
@@ -65,10 +67,28 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
 
 def _own(name: str | None, jaxpr: Any) -> Callable | None:
     """The replacement of a function of JAX itself, recognised by the file that defines it."""
+    known, of_jax = _source(getattr(jaxpr, "debug_info", None))
+    return OWN.get(name or known) if of_jax else None
+
+
+def _source(info: Any) -> tuple[str, bool]:
+    """The name of the function that a jaxpr was made of, and whether a file of JAX defines it."""
     import jax
 
-    file = str(getattr(getattr(jaxpr, "debug_info", None), "func_src_info", None)).partition(" at ")[2]
-    return OWN.get(name) if file.startswith(str(Path(jax.__file__).parent)) else None
+    name, _, file = str(getattr(info, "func_src_info", None)).partition(" at ")
+    return name, file.startswith(str(Path(jax.__file__).parent))
+
+
+def _no_derivative(name: str, params: dict) -> None:
+    """Refuses functions that define their derivatives. The rules of JAX's own functions are the derivatives of their bodies, except at
+    kinks, and where the body is an iteration (``custom_root``) or the value at one point (``sinc``)."""
+    if name == "custom_jvp_call":
+        (of, body), (_, rule) = (_source(getattr(made, "debug_info", None)) for made in (params["call_jaxpr"].jaxpr, params["jvp_jaxpr_fun"]))
+        if body and rule and of not in ("_custom_root", "_sinc_maclaurin"):
+            return
+    if name.startswith(("custom_jvp_call", "custom_vjp_call")):
+        made = f"jax.{name.removesuffix('_call')}"
+        raise TraceError(f"{made} defines a derivative, which cannot be traced: call the function itself", operation=name)
 
 
 def _place(equation: Any) -> str:
@@ -76,7 +96,7 @@ def _place(equation: Any) -> str:
     from jax._src import source_info_util
 
     place = source_info_util.summarize(equation.source_info)
-    return f" ({place})" if place and "unknown" not in place else ""
+    return f" ({place})" if place and "unknown" not in place and __file__ not in place else ""
 
 
 def _primitive(*names: str) -> Callable[[Callable], Callable]:
@@ -88,18 +108,29 @@ def _primitive(*names: str) -> Callable[[Callable], Callable]:
 
 
 for _name, _function in {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "max": np.maximum, "min": np.minimum, "pow": np.power,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "max": np.maximum, "min": np.minimum, "pow": np.power,
     "neg": np.negative, "exp": np.exp, "exp2": np.exp2, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "tanh": np.tanh, "sin": np.sin,
     "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "sqrt": np.sqrt, "cbrt": np.cbrt, "abs": np.abs, "sign": np.sign,
     "square": np.square, "floor": np.floor, "ceil": np.ceil, "rem": np.fmod, "atan2": np.arctan2, "logistic": sigmoid, "erf": erf,
     "erfc": lambda x: 1.0 - erf(x), "lgamma": gammaln, "digamma": digamma, "cholesky": np.linalg.cholesky, "gt": np.greater, "lt": np.less, "ge": np.greater_equal, "le": np.less_equal,
-    "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or, "not": np.logical_not, "stop_gradient": stop_gradient,
+    "eq": np.equal, "ne": np.not_equal, "stop_gradient": stop_gradient,
     "add_any": np.add, "copy": lambda x: x, "copy_p": lambda x: x, "optimization_barrier": lambda *x: list(x), "is_finite": np.isfinite,
 }.items():  # fmt: skip
     HANDLERS[_name] = lambda params, *operands, _function=_function: _function(*operands)
 
+
+
+def _by_kind(reals: Callable, integers: Callable) -> Callable:
+    """A primitive that means something else for integers, which are known when a loss is traced."""
+    return lambda params, *operands: (integers if all(x.dtype.kind in "iu" for x in operands) else reals)(*operands)
+
+
 HANDLERS |= {
+    "div": _by_kind(np.divide, lambda x, y: (x - np.fmod(x, y)) // y),  # towards zero
+    "and": _by_kind(np.logical_and, np.bitwise_and),
+    "or": _by_kind(np.logical_or, np.bitwise_or),
+    "not": _by_kind(np.logical_not, np.invert),
     "integer_pow": lambda p, x: x ** p["y"],
     "rsqrt": lambda p, x: 1.0 / np.sqrt(x),
     "reduce_sum": lambda p, x: np.sum(x, axis=tuple(p["axes"])),
@@ -108,7 +139,7 @@ HANDLERS |= {
     "reduce_prod": lambda p, x: np.prod(x, axis=tuple(p["axes"])),
     "reduce_and": lambda p, x: np.all(x, axis=tuple(p["axes"])),
     "reduce_or": lambda p, x: np.any(x, axis=tuple(p["axes"])),
-    "reshape": lambda p, x: np.reshape(x, tuple(p["new_sizes"])),
+    "reshape": lambda p, x: np.reshape(x if p["dimensions"] is None else np.transpose(x, p["dimensions"]), tuple(p["new_sizes"])),
     "squeeze": lambda p, x: np.squeeze(x, axis=tuple(p["dimensions"])),
     "expand_dims": lambda p, x: np.expand_dims(x, tuple(p["dimensions"])),
     "transpose": lambda p, x: np.transpose(x, tuple(p["permutation"])),

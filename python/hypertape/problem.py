@@ -16,7 +16,7 @@ from .errors import InputError
 from .graph import Data, Graph, lying, text
 from .layout import Arrays, Layout, numbers
 from .shaping import reshape
-from .trace import Trace, Traced, two
+from .trace import Trace, Traced, record, two
 
 PREFIXES = {"inner": "train", "outer": "valid"}
 """Prefixes of the names of the data of each loss."""
@@ -236,7 +236,7 @@ class Loss:
         arguments = [side.proxies(self.trace) for side in sides]
         if _takes(loss) != 2:
             arguments.append(Samples(proxies))
-        self.result = self.trace.lift(loss(*arguments))
+        self.result = self.trace.lift(record(loss, *arguments))
         if self.result.shape not in ((), (1,), (1, 1)):
             raise InputError(f"{role}: found a loss of shape {self.result.shape}, expected one number, such as its mean")
 
@@ -263,7 +263,7 @@ def _takes(loss: Callable) -> int | None:
 def _start(init: Callable, sides: Names) -> tuple[Layout, tuple[Trace, list[Traced]]]:
     """Names and shapes of the inner start, and the traced start."""
     trace = Trace()
-    found = init(sides.proxies(trace))
+    found = record(init, sides.proxies(trace))
     kind = "dict" if isinstance(found, dict) else "list" if isinstance(found, (list, tuple)) else "array"
     items = {"dict": dict, "list": lambda of: {str(k): a for k, a in enumerate(of)}, "array": lambda a: {"": a}}[kind](found)
     results = [trace.lift(value) for value in items.values()]

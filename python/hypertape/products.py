@@ -78,7 +78,7 @@ def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
     """The transpose is only recorded if no product can use the untransposed array instead."""
     found = trace.lift(a)
     order = tuple(range(found.ndim))
-    order = order[::-1] if axes is None else tuple(k % found.ndim for k in axes)
+    order = order[::-1] if axes is None else tuple(k % found.ndim for k in ((axes,) if isinstance(axes, int) else axes))
     if found.ndim < 2 or order == tuple(range(found.ndim)):
         return found
     if found.ndim > 2:
@@ -107,6 +107,8 @@ def moveaxis(trace: Trace, a: Any, source: Any, destination: Any) -> Traced:
 @implements(np.dot)
 def dot(trace: Trace, a: Any, b: Any) -> Traced:
     left, right = trace.lift(a), trace.lift(b)
+    if left.ndim and right.ndim > 2:
+        return contracted(left, right, (-1,), (-2,))
     return multiply(left, right) if not left.shape or not right.shape else matmul(left, right)
 
 
@@ -118,6 +120,8 @@ def vdot(trace: Trace, a: Any, b: Any) -> Traced:
 @implements(np.inner)
 def inner_of(trace: Trace, a: Any, b: Any) -> Traced:
     left, right = trace.lift(a), trace.lift(b)
+    if left.ndim and right.ndim > 2:
+        return contracted(left, right, (-1,), (-1,))
     return multiply(left, right) if not left.shape or not right.shape else matmul(left, np.transpose(right))
 
 
@@ -217,8 +221,8 @@ def norm(trace: Trace, x: Any, ord: Any = None, axis: Axis = None, keepdims: boo
     size = unary(found, "abs")
     if matrix:
         if ord in (1, np.inf):
-            sums = total(size, 0 if ord == 1 else 1)
-            return reshape(np.max(sums), shape)
+            summed = (axis or (0, 1))[0 if ord == 1 else 1]
+            return np.max(total(size, summed, True), axis=axes, keepdims=keepdims)
         raise refuse(f"np.linalg.norm of a matrix with ord={ord!r}", "expected None, 'fro', 1 or inf")
     if ord in (np.inf, -np.inf):
         return (np.max if ord > 0 else np.min)(size, axis=axes, keepdims=keepdims)

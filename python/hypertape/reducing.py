@@ -155,14 +155,17 @@ def mean(trace: Trace, a: Any, axis: Axis = None, dtype: Any = None, out: None =
 
 
 @implements(np.average)
-def average(trace: Trace, a: Any, axis: Axis = None, weights: Any = None, keepdims: bool = False) -> Traced:
+def average(trace: Trace, a: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = False) -> Traced:
     found = trace.lift(a)
     if weights is None:
         return mean_of(found, axis, keepdims)
     w = trace.lift(weights)
-    if w.ndim == 1 and found.ndim == 2 and axis in (0, -2):
-        w = reshape(w, (w.size, 1))
-    w = broadcast_to(trace, w, found.shape)
+    if w.shape != found.shape:
+        axes = [int(k) % found.ndim for k in ((axis,) if isinstance(axis, (int, np.integer)) else axis or ())]
+        if w.shape != tuple(found.shape[k] for k in axes) or not axes:
+            raise refuse("np.average", f"found weights of shape {w.shape} for shape {found.shape}, expected this shape or that of the axes")
+        along = [n if k in axes else 1 for k, n in enumerate(found.shape)]
+        w = broadcast_to(trace, reshape(np.transpose(w, np.argsort(axes)), tuple(along)), found.shape)
     return divide(total(multiply(found, w), axis, keepdims), total(w, axis, keepdims))
 
 
@@ -188,19 +191,21 @@ def ptp(trace: Trace, a: Any, axis: Axis = None, **kwargs: Any) -> Traced:
 
 
 @implements(np.trace)
-def trace_of(trace: Trace, a: Any, offset: int = 0) -> Traced:
-    return total(moved(trace.lift(a), np.diagonal, offset))
+def trace_of(
+    trace: Trace, a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
+) -> Traced:  # fmt: skip
+    return total(moved(trace.lift(a), np.diagonal, offset, axis1, axis2), -1)
 
 
 @implements(np.cumsum)
-def cumsum(trace: Trace, a: Any, axis: int | None = None, **_: Any) -> Traced:
+def cumsum(trace: Trace, a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Traced:
     found = trace.lift(a)
     found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis)
     return lined(found, axis, lambda b, across: b.owner.node("cumulative_sum", (b.node,), two(b.shape), across=across, reversed=False))
 
 
 @implements(np.count_nonzero)
-def count_nonzero(trace: Trace, a: Any, axis: Axis = None, keepdims: bool = False) -> Traced:
+def count_nonzero(trace: Trace, a: Any, axis: Axis = None, *, keepdims: bool = False) -> Traced:
     return total(truth(trace.lift(a)), axis, keepdims)
 
 
@@ -213,7 +218,7 @@ def lined(a: Traced, axis: int, node: Callable[[Traced, bool], int]) -> Traced:
 
 
 @implements(np.sort)
-def sort(trace: Trace, a: Any, axis: int | None = -1, **_: Any) -> Traced:
+def sort(trace: Trace, a: Any, axis: int | None = -1, kind: Any = None, *, stable: Any = None) -> Traced:
     found = trace.lift(a)
     found, axis = (reshape(found, (found.size,)), 0) if axis is None else (found, axis)
     return lined(found, axis, lambda b, across: b.owner.node("sorted", (b.node,), two(b.shape), axis="columns" if across else "rows"))

@@ -118,7 +118,7 @@ def _held(labels: Traced) -> int | str:
 
 
 @implements(np.concatenate)
-def concatenate(trace: Trace, arrays: Any, axis: int | None = 0, **_: Any) -> Traced:
+def concatenate(trace: Trace, arrays: Any, axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: Any = None) -> Traced:
     parts = [trace.lift(array) for array in arrays]
     if axis is None:
         parts, axis = [reshape(part, (part.size,)) for part in parts], 0
@@ -134,17 +134,17 @@ def concatenate(trace: Trace, arrays: Any, axis: int | None = 0, **_: Any) -> Tr
 
 
 @implements(np.stack)
-def stack(trace: Trace, arrays: Any, axis: int = 0, **_: Any) -> Traced:
+def stack(trace: Trace, arrays: Any, axis: int = 0, out: None = None, *, dtype: Any = None, casting: Any = None) -> Traced:
     return concatenate(trace, [np.expand_dims(trace.lift(array), axis) for array in arrays], axis)
 
 
 @implements(np.vstack)
-def vstack(trace: Trace, arrays: Any, **_: Any) -> Traced:
+def vstack(trace: Trace, arrays: Any, *, dtype: Any = None, casting: Any = None) -> Traced:
     return concatenate(trace, [part if part.ndim > 1 else reshape(part, (1, part.size)) for part in map(trace.lift, arrays)])
 
 
 @implements(np.hstack)
-def hstack(trace: Trace, arrays: Any, **_: Any) -> Traced:
+def hstack(trace: Trace, arrays: Any, *, dtype: Any = None, casting: Any = None) -> Traced:
     parts = [part if part.ndim else reshape(part, (1,)) for part in map(trace.lift, arrays)]
     return concatenate(trace, parts, 0 if parts[0].ndim == 1 else 1)
 
@@ -156,15 +156,23 @@ def column_stack(trace: Trace, arrays: Any) -> Traced:
 
 @implements(np.block)
 def block(trace: Trace, arrays: Any) -> Traced:
-    rows = arrays if isinstance(arrays[0], list) else [arrays]
-    joined = [np.concatenate([trace.lift(part) for part in row], axis=-1) for row in rows]
-    return np.concatenate(joined, axis=-2) if len(joined) > 1 else joined[0]
+    nested = isinstance(arrays[0], list)
+    rows = arrays if nested else [arrays]
+    if any(isinstance(part, list) for row in rows for part in row):
+        raise refuse("np.block", "expected a list of arrays or of rows of arrays")
+    least = 2 if nested else 1
+    full = lambda part: reshape(part, (1,) * (least - part.ndim) + part.shape)  # noqa: E731
+    joined = [np.concatenate([full(trace.lift(part)) for part in row], axis=-1) for row in rows]
+    return np.concatenate(joined, axis=-2) if nested else joined[0]
 
 
 def _moves(function: Callable) -> None:
     @implements(function)
     def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
-        return moved(trace.lift(a), function, *args, **kwargs)
+        found = trace.lift(a)
+        if found.ndim > 1 and any(isinstance(order, str) and order.upper() in ("A", "K") for order in (*args, *kwargs.values())):
+            raise refuse(f"np.{function.__name__} in the order of memory", "a proxy has no memory: write order='C' or order='F'")
+        return moved(found, function, *args, **kwargs)
 
 
 for _function in (
@@ -180,7 +188,7 @@ def at_least_axes(trace: Trace, *arrays: Any) -> Any:
 
 
 @implements(np.copy)
-def copy(trace: Trace, a: Any, **_: Any) -> Traced:
+def copy(trace: Trace, a: Any, order: str = "K", subok: bool = False) -> Traced:
     return trace.lift(a)
 
 
@@ -210,7 +218,7 @@ def _masks(function: Callable) -> None:
     def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> Traced:
         found = trace.lift(a)
         if function is np.diag and found.ndim == 2:
-            return moved(found, np.diagonal, *args)
+            return moved(found, np.diag, *args, **kwargs)
         return masked(found, function, *args, **kwargs)
 
 
@@ -221,8 +229,10 @@ for _function in (np.diag, np.diagflat, np.tril, np.triu):
 @implements(np.pad)
 def pad(trace: Trace, a: Any, pad_width: Any, mode: str = "constant", **kwargs: Any) -> Traced:
     found = trace.lift(a)
-    if mode != "constant":
+    if mode in ("edge", "wrap", "reflect", "symmetric") and kwargs.get("reflect_type", "even") == "even":
         return moved(found, np.pad, pad_width, mode, **kwargs)
+    if mode != "constant":
+        raise refuse(f"np.pad in the mode {mode!r}", "expected constant, edge, wrap, or the even reflect or symmetric")
     if np.any(kwargs.get("constant_values", 0)):
         raise refuse("np.pad", "expected constant_values of 0")
     return masked(found, np.pad, pad_width)
@@ -246,11 +256,11 @@ def axes_of(trace: Trace, a: Any) -> int:
 @implements(np.size)
 def size_of(trace: Trace, a: Any, axis: int | None = None) -> int:
     found = trace.lift(a)
-    return found.size if axis is None else found.shape[axis]
+    return found.size if axis is None else np.size(np.broadcast_to(0, found.shape), axis)
 
 
 @implements(np.broadcast_to)
-def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
+def broadcast_to(trace: Trace, array: Any, shape: Any, subok: bool = False) -> Traced:
     """The repetition is only recorded if no operation broadcasts the array anyway."""
     found = trace.lift(array)
     shape = (int(shape),) if isinstance(shape, (int, np.integer)) else tuple(int(n) for n in shape)
@@ -265,15 +275,19 @@ def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> Traced:
 
 
 @implements(np.broadcast_arrays)
-def broadcast_arrays(trace: Trace, *arrays: Any, **_: Any) -> tuple[Traced, ...]:
+def broadcast_arrays(trace: Trace, *arrays: Any, subok: bool = False) -> tuple[Traced, ...]:
     lifted = [trace.lift(array) for array in arrays]
     shape = np.broadcast_shapes(*(array.shape for array in lifted))
     return tuple(broadcast_to(trace, array, shape) for array in lifted)
 
 
 @implements(np.diff)
-def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, **_: Any) -> Traced:
+def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Traced:
     found = trace.lift(a)
+    ends = [None if end is None else trace.lift(end) for end in (prepend, append)]
+    one = found.shape[:axis] + (1,) + found.shape[axis % found.ndim + 1 :]
+    before, after = (() if end is None else (end if end.ndim else broadcast_to(trace, end, one),) for end in ends)
+    found = concatenate(trace, [*before, found, *after], axis) if before or after else found
     for _ in range(n):
         ahead = [slice(None)] * found.ndim
         ahead[axis] = slice(1, None)

@@ -8,8 +8,11 @@ trace.
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,16 +109,37 @@ OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent))
 def place() -> tuple[str, int]:
     """File and line of the user's code that is being traced."""
     frame = sys._getframe(1)
-    while frame.f_back and (frame.f_code.co_filename.startswith(OWN) or frame.f_code.co_filename.startswith("<__array")):
+    while frame.f_back and frame.f_code.co_filename.startswith(_others()):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
 
+def _others() -> tuple[str, ...]:
+    """How the names of files begin that are not the user's."""
+    jax = sys.modules.get("jax")
+    return (*OWN, "<__array", *([str(Path(jax.__file__).parent)] if jax else []))
+
+
 def refuse(operation: str, why: str) -> TraceError:
     """Makes the error for an operation that cannot be traced, with the place in the user's code."""
-    file, line = place()
+    return _refusal(operation, why, *place())
+
+
+def _refusal(operation: str, why: str, file: str, line: int) -> TraceError:
     text = f"{operation} in {Path(file).name}, line {line}: {why}"
     return TraceError(text, operation=operation, file=file, line=line)
+
+
+def record(function: Callable, *arguments: Any) -> Any:
+    """Calls a function with proxies. What JAX says of them is told in terms of the user's code."""
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        if f"{Traced.__module__}.Traced" not in str(error) or "jax" not in sys.modules:
+            raise
+        frames = traceback.walk_tb(error.__traceback__)
+        file, line = [(f.f_code.co_filename, n) for f, n in frames if not f.f_code.co_filename.startswith(_others())][-1]
+        raise _refusal("a function of JAX", "ht.Problem.from_jax reads losses that are written with JAX", file, line) from None
 
 
 FUNCTIONS: dict[Any, Callable] = {}
@@ -180,7 +204,43 @@ def call(name: str, own: Callable | None, function: Callable, args: tuple, kwarg
         return _known(trace, result, samples, bool(samples) and rowwise([p for p in found if p.rows], result))
     if own is None:
         raise refuse(name, "it has no counterpart here, so that it cannot be traced")
-    return own(trace, *args, **kwargs)
+    return own(trace, *args, **_taken(name, own, function, args, kwargs))
+
+
+@functools.cache
+def _signature(function: Callable) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # Of some functions, NumPy 1 does not tell.
+        return None
+
+
+def _taken(name: str, own: Callable, function: Callable, args: tuple, kwargs: dict) -> dict:
+    """The keyword arguments for ``own``, without those that have NumPy's defaults; what ``own`` does not take is refused."""
+    theirs, given = _signature(function), dict(kwargs)
+    if theirs is not None:
+        defaults = {key: parameter.default for key, parameter in theirs.parameters.items()}
+        kwargs = {key: value for key, value in kwargs.items() if key not in defaults or value is not defaults[key]}
+        given = theirs.bind(*args, **kwargs).arguments
+        given |= given.pop("kwargs", {})
+    if given.get("out") is not None:
+        raise refuse(f"{name} with out=", "arrays are not written to: bind the result to a name")
+    real(name, given.get("dtype"))
+    ours = _signature(own)
+    try:
+        ours.bind(None, *args, **kwargs)
+    except TypeError as error:
+        strange = [f"{key}=" for key in kwargs if key not in ours.parameters]
+        if strange:
+            raise refuse(f"{name} with {', '.join(strange)}", "this argument has no counterpart here") from None
+        raise refuse(name, str(error)) from None
+    return kwargs
+
+
+def real(name: str, dtype: Any) -> None:
+    """Refuses a ``dtype`` other than that of real numbers, whose precision is that of the computation."""
+    if dtype is not None and np.dtype(dtype) not in (np.float64, np.float32):
+        raise refuse(f"{name} with dtype={np.dtype(dtype)}", "variables are real numbers")
 
 
 def broadcast(samples: list[Traced], result: Any) -> bool:
@@ -271,7 +331,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             kwargs.pop("casting", None)
             if own and set(kwargs) - {"dtype"}:
                 raise refuse(f"{shown} with {', '.join(kwargs)}=", "expected none: choose with np.where")
-            kwargs = {} if own else kwargs
+            if own:
+                real(shown, kwargs.pop("dtype", None))
             lifted = (lambda trace, *operands: own(*map(trace.lift, operands))) if own else None
             return call(shown, lifted, ufunc, inputs, kwargs, broadcast if ufunc.signature is None else never)
         if method == "reduce":
@@ -279,7 +340,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             return call(f"{shown}.reduce", REDUCTIONS.get(name), ufunc.reduce, inputs, kwargs, along(kwargs["axis"]))
         if method == "outer":
             a, b = (np.asanyarray(value) if not isinstance(value, Traced) else value for value in inputs)
-            return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b)
+            return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
         raise refuse(f"{shown}.{method}", "it has no counterpart here, so that it cannot be traced")
 
     def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
@@ -295,7 +356,8 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if self.value is None:
-            raise refuse("a conversion to a plain array", "a value does not exist while a function is traced: np.stack makes arrays of parts")
+            use = "np.stack makes arrays of parts" + (", and ht.Problem.from_jax reads losses of JAX" if "jax" in sys.modules else "")
+            raise refuse("a conversion to a plain array", f"a value does not exist while a function is traced: {use}")
         return np.array(self.value, dtype=dtype)
 
     def _number(self, what: str, use: str) -> Any:
@@ -356,15 +418,14 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     def astype(self, dtype: Any, **_: Any) -> Traced:
         if self.value is not None:
             return Traced(self.owner, self.shape, value=self.value.astype(dtype), rows=self.rows)
-        if np.dtype(dtype).kind != "f":
-            raise refuse(f".astype({np.dtype(dtype)})", "variables are real numbers")
+        real(".astype", dtype)
         return Traced(self.owner, self.shape, self.node)
 
     def copy(self, order: str = "C") -> Traced:
         return self
 
-    def reshape(self, *shape: Any, order: str = "C") -> Traced:
-        return np.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape)
+    def reshape(self, *shape: Any, order: str = "C", copy: bool | None = None) -> Traced:
+        return np.reshape(self, shape[0] if len(shape) == 1 and not isinstance(shape[0], (int, np.integer)) else shape, order=order)
 
     def transpose(self, *axes: Any) -> Traced:
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None)

@@ -19,7 +19,7 @@ from .errors import InputError
 from .graph import Data, Graph, text
 from .layout import Arrays, Layout, numbers
 from .results import Checks
-from .trace import Shape, Trace, two
+from .trace import Shape, Trace, record, two
 
 KEPT = 32
 """Number of traces that are cached per function."""
@@ -32,7 +32,7 @@ class Compiled:
         trace, data = Trace(), Data()
         parts = [trace.variable("x", k, shape) for k, shape in enumerate(layout.shapes)]
         given = [trace.variable("arg", k, a.shape) if _is_passive(a) else a for k, a in enumerate(args)]
-        result = trace.lift(f(layout.together(parts), *given))
+        result = trace.lift(record(f, layout.together(parts), *given))
         self.shape: Shape = result.shape
         names = {("x", k): f"x.{k}" for k in range(len(parts))}
         passive = {("arg", k): f"arg.{k}" for k, a in enumerate(args) if _is_passive(a)}

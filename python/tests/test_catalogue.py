@@ -47,7 +47,11 @@ def test_estimators_schedules_rules_and_precisions():
         # Roundings of 40 steps.
         np.testing.assert_allclose(problem.hypergradient(steps=40, estimator=estimator).gradient, exact.gradient, rtol=1e-11)
     ridge = ht.load("w1-ridge")
-    assert ridge.hypergradient(steps=5, dtype=np.float32).gradient.dtype == np.float32
+    for name, kind in {"float32": np.float32, "f32": np.float32, np.float32: np.float32, "f64": np.float64, float: np.float64, None: np.float64}.items():
+        assert ridge.hypergradient(steps=5, dtype=name).gradient.dtype == kind
+    for name in ("f128", "f16", "half", "real", 3, int, ""):
+        with pytest.raises(ht.InputError, match="dtype: found .*, expected float64 or float32"):
+            ridge.hypergradient(steps=5, dtype=name)
     adam = ht.load("quadratic").hypergradient(rule="adam:b1=0.8", lr=0.05)
     assert np.isfinite(adam.gradient).all() and adam.sensitivity > 0
 
@@ -113,6 +117,11 @@ def test_a_run_its_records_its_callback_its_limits(tmp_path, capsys):
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["x"], run.x)
     with pytest.raises(ht.InputError, match="found lr 0.3, expected 0.2"):
         problem.run(iterations=9, resume=True, lr=0.2, **options)
+    for folder, why in {tmp_path / "none": "there is no such folder", tmp_path / "empty": "no state.json in it"}.items():
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ht.InputError, match=f"{why}, and so no run to resume"):
+            problem.run(iterations=9, resume=True, save=folder)
+        assert not (tmp_path / "none").exists()
 
 
 def test_outer_points_and_bad_input():

@@ -33,6 +33,9 @@ FUNCTIONS = {
     "slogdet": lambda a, b: jnp.linalg.slogdet(a[:3] - 9 * jnp.eye(3))[1] * b, "det": lambda a, b: jnp.linalg.det(a[:3] - 9 * jnp.eye(3)) * b, "cholesky": lambda a, b: jnp.linalg.cholesky(a.T @ a + jnp.eye(3)) @ b[0],
     "triangular": lambda a, b: jax.scipy.linalg.solve_triangular(a[:3] + 9 * jnp.eye(3), b[0], trans=1, lower=True), "gammaln": lambda a, b: jax.scipy.special.gammaln(a**2 + 1) * b, "sort": lambda a, b: jnp.sort(a, axis=0) * b, "median": lambda a, b: jnp.sort(a)[:, 1] - b[:, 0],
     "batched dot": lambda a, b: jax.vmap(jnp.dot)(a, b), "batched outer": lambda a, b: jax.vmap(jnp.outer)(a, b), "batched products": lambda a, b: jax.vmap(lambda x, y: jnp.outer(x, y) @ y)(a, b), "batched matrices": lambda a, b: jax.vmap(jnp.matmul)(a.reshape(2, 2, 3), b.reshape(2, 3, 2)),
+    "columns": lambda a, b: a.reshape((2, 6), order="F") @ jnp.ravel(b, "F").reshape(6, 2), "columns of a transpose": lambda a, b: a.T.reshape((6, 2), order="F") - b.flatten("F").reshape(6, 2),
+    "permuted": lambda a, b: jax.lax.reshape(a.reshape(2, 2, 3), (3, 4), dimensions=(2, 0, 1)) @ b, "whole division": lambda a, b: a * (jnp.arange(12).reshape(4, 3) // 5) + b * ((-5 + jnp.arange(3)) // 2),
+    "bits": lambda a, b: a * (jnp.arange(12).reshape(4, 3) & 5) + b * (jnp.arange(3) | 1) * ~jnp.arange(3),
     "three axes": lambda a, b: jnp.sum(a[:, :, None] * b[:, None, :], axis=0), "distances": lambda a, b: jnp.sum((a[:, None] - b[None]) ** 2, -1), "batched einsum": lambda a, b: jnp.einsum("bi,bj->bij", a, b).mean(0),
 }  # fmt: skip
 
@@ -51,6 +54,45 @@ def test_what_has_no_counterpart_is_named_with_its_line():
         called(lambda a: jnp.linalg.svd(a)[1], Trace().variable("w", 0, (4, 3)))
     with pytest.raises(ht.TraceError, match="sort of several arrays"):
         called(lambda a: a[jnp.argsort(a)], Trace().variable("w", 0, (4,)))
+
+
+def test_derivatives_that_a_function_defines_are_refused():
+    halved = jax.custom_jvp(lambda a: a**2)
+    halved.defjvp(lambda a, da: (a[0] ** 2, a[0] * da[0]))
+    clipped = jax.custom_vjp(lambda a: a**2)
+    clipped.defvjp(lambda a: (a**2, a), lambda a, bar: (jnp.clip(bar, -1, 1) * a,))
+    of_jax = jax.custom_jvp(jnp.logaddexp)
+    of_jax.defjvp(lambda a, da: (jnp.logaddexp(*a), da[0]))
+    root = lambda a: jax.lax.custom_root(lambda y: y**2 - a, a, lambda f, y: y, lambda g, y: y / g(1.0))  # noqa: E731
+    for name, function in {
+        "custom_jvp": halved, "custom_vjp": clipped, "custom_vjp_": jax.vmap(clipped), "custom_jvp_": jax.jit(jax.checkpoint(halved)),
+        "custom_jvp of": lambda a: of_jax(a, a), "custom_jvp root": lambda a: root(jnp.sum(a)),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.TraceError, match=rf"jax.{name[:10]} defines a derivative, .*: call the function itself \(.*test_jax.py:\d+"):
+            called(lambda a, f=function: f(a), Trace().variable("w", 0, (4,)))
+
+
+def test_derivatives_of_functions_of_jax_at_kinks():
+    """``relu`` and ``xlogy`` have JAX's derivatives at 0 as well."""
+    for function in (lambda a: jax.nn.relu(a), lambda a: jax.scipy.special.xlogy(a, a + 2), lambda a: jax.nn.silu(a) + jax.nn.softmax(a)):
+        x, v = np.array([0.0, 0.5, -0.25]), np.array([1.0, 2.0, 3.0])
+        found = ht.grad(lambda x, f=function: v @ called(f, x))(x)
+        np.testing.assert_allclose(found, jax.grad(lambda x, f=function: v @ f(x))(x), rtol=1e-13, atol=1e-14)
+
+
+def test_losses_of_jax_are_sent_to_from_jax():
+    numpy = lambda w, x: np.sum(w * x)  # noqa: E731
+    for function in (
+        lambda w, x: jnp.sum(w**2), lambda w, x: jax.nn.logsumexp(w), lambda w, x: jax.vmap(lambda a: a * 2)(w)[0], lambda w, x: jnp.asarray(w)[0],
+        lambda w, x: jax.jit(lambda a: jnp.sum(a))(w), lambda w, x: jax.nn.relu(w)[0], lambda w, x: jax.grad(jnp.sum)(w)[0],
+    ):  # fmt: skip
+        with pytest.raises(ht.TraceError, match=r"in test_jax.py, line \d+: .*ht.Problem.from_jax reads losses") as caught:
+            ht.Problem(inner=function, outer=numpy, x=np.ones(2), w=np.ones(2))
+        assert caught.value.file == __file__
+    with pytest.raises(ht.TraceError, match="from_jax"):
+        ht.Problem(numpy, numpy, np.ones(2), init=lambda x: jnp.exp(x))
+    with pytest.raises(TypeError, match="not callable"):
+        ht.Problem(lambda w, x: w(x), numpy, np.ones(2), np.ones(2))
 
 
 def test_a_batch_of_models():

@@ -232,6 +232,9 @@ def test_algorithms_of_a_single_loop_by_name():
         assert np.isfinite(batched.x).all()
     with pytest.raises(ht.InputError, match="soba"):
         problem.run(iterations=2, algorithm="sobaa")
+    for other in (dict(estimator="cg"), dict(coupling="warm")):
+        with pytest.raises(ht.InputError, match=f"{next(iter(other))}: found .* with algorithm='soba:step=0.1'"):
+            problem.run(iterations=2, algorithm="soba:step=0.1", **other)
 
 
 def test_what_is_refused_in_one_line():

@@ -45,7 +45,23 @@ def test_scipys_functions_of_entries():
     agrees(special.xlogy, np.array([0.0, 2.0]), np.array([0.0, 3.0]))
 
 
+def test_orders_of_entries():
+    """Columns first, as NumPy has it for the method and the function; the order in memory is refused."""
+    a, b = numbers((2, 3), 1), numbers((2, 3, 2), 2)
+    for function in (
+        lambda a: a.reshape(6, order="F"), lambda a: np.reshape(a, (3, 2), order="F"), lambda a: a.T.reshape((2, 3), order="F"),
+        lambda a: np.reshape(a, (3, -1), "F"), lambda a: a.ravel("F"), lambda a: a.flatten(order="F"), lambda a: np.ravel(a.T, "f"),
+        lambda a: a.reshape(-1, 1, order="C"), lambda a: a.ravel()[:3].ravel("K"),
+    ):  # fmt: skip
+        agrees(function, a)
+    agrees(lambda b: b.reshape(4, 3, order="F"), b)
+    agrees(lambda b: np.ravel(np.transpose(b, (1, 0, 2)), "F"), b)
+
+
 REFUSED = {
+    "order A": (lambda w: w[:, None].T.reshape(3, order="A"), "order='C' or order='F'"),
+    "order K": (lambda w: np.outer(w, w).T.ravel("K"), "np.ravel in the order of memory"),
+    "order of flatten": (lambda w: np.outer(w, w).T.flatten("A"), "np.ravel in the order of memory"),
     "if w": (lambda w: w if w[0] > 0 else -w, "np.where"),
     "float": (lambda w: float(w[0]), "float(...)"),
     "int": (lambda w: int(w[0]), "int(...)"),
@@ -72,6 +88,16 @@ REFUSED = {
     "solve": (lambda w: np.linalg.solve(np.eye(4), w), "do not fit"),
     "inv": (lambda w: np.linalg.inv(w[:, None]), "expected a square matrix"),
     "quantiles": (lambda w: np.quantile(w, [0.1, 0.9]), "expected one share"),
+    "where of a mean": (lambda w: np.mean(w, where=w > 0), "np.mean with where="),
+    "returned": (lambda w: np.average(w, returned=True), "np.average with returned="),
+    "dtype of a trace": (lambda w: np.trace(w[:, None], dtype=int), "np.trace with dtype=int"),
+    "dtype by its place": (lambda w: np.sum(w, None, int), "np.sum with dtype=int"),
+    "dtype of a ufunc": (lambda w: np.add(w, w, dtype=int), "np.add with dtype=int"),
+    "dtype of a reduction": (lambda w: np.add.reduce(w, dtype=int), "np.add.reduce with dtype=int"),
+    "dtype of an outer": (lambda w: np.multiply.outer(w, w, dtype=int), "np.multiply with dtype=int"),
+    "out by its place": (lambda w: np.clip(w, 0, 1, np.zeros(3)), "np.clip with out="),
+    "initial by its place": (lambda w: np.sum(w, None, None, None, False, 7.0), "too many positional"),
+    "pads by values": (lambda w: np.pad(w, 1, "mean"), "mode 'mean'"),
     "where=": (lambda w: np.sum(w, where=[True, False, True]), "where="),
 }
 
