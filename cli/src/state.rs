@@ -148,22 +148,13 @@ pub(crate) fn load<T: Element>(
 
 /// Returns a note on a resumed run that ended before its first new iteration.
 pub(crate) fn nothing_left<T>(state: &RunState<T>) -> Option<String> {
-    let (done, calls) = (state.iteration, state.oracle_calls);
+    let counts = |option, made: String| {
+        format!("{option} counts earlier sessions, which {made}: give more than that")
+    };
     let why = match state.end? {
-        End::Iterations => {
-            format!(
-                "the run has {done} iterations, and --iterations counts them: give more than {done}"
-            )
-        }
-        End::Time => {
-            let taken = seconds(state.elapsed.as_secs_f64());
-            format!("the run has taken {taken}, and --time counts them: give more than {taken}")
-        }
-        End::OracleCalls => {
-            format!(
-                "the run has made {calls} oracle calls, and --oracle-calls counts them: give more than {calls}"
-            )
-        }
+        End::Iterations => counts("--iterations", format!("made {}", state.iteration)),
+        End::Time => counts("--time", format!("took {}", seconds(state.elapsed.as_secs_f64()))),
+        End::OracleCalls => counts("--oracle-calls", format!("made {}", state.oracle_calls)),
         End::GradientNorm => {
             let norm = significant(state.gradient_norm, 4);
             format!("the norm of the hypergradient is {norm}: give a smaller --gradient-norm")
