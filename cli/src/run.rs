@@ -62,11 +62,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let name = estimator.name();
         let settings =
             state::settings(options, &run, (&mut oracle, &*estimator), (&entry.name, data_seed))?;
-        let resumed = files.resumed(&stem, repeat);
-        let (mut state, mut records) = match &resumed {
-            Some(path) => state::load(path, &settings)?,
-            None => (RunState::new(x), Vec::new()),
-        };
+        let (mut state, mut records) = files.begin(&stem, repeat, &settings, x)?;
         let (before, begun) = (repeat.saturating_mul(iterations), state.iteration);
         let mut show = |record: &Record, _: &[T]| {
             bar.set_position(before.saturating_add(record.iteration + 1) as u64);
@@ -85,8 +81,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             let why = format!("interrupted after {} iterations", state.iteration);
             return Err(Failure::Interrupted(why + ", which are saved for --resume"));
         }
-        let still = resumed.is_some() && state.iteration == begun;
-        idle.extend(still.then(|| state::nothing_left(&state)).flatten());
+        idle.extend(state::nothing_left(&state, begun));
         let lines: Vec<Line> = records.iter().map(|record| line(repeat, record)).collect();
         let (draw, last) =
             (Draw::new(seed, state.iteration as u64), run.coupling.inner(&inner, state.iteration));
@@ -131,10 +126,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         found.extend(records.iter().map(|record| record.soundness));
     }
     bar.finish_and_clear();
-    // Of several runs, the first may have been complete when a later one was interrupted.
-    if let Some(note) = idle.first().filter(|_| idle.len() == options.repeat) {
-        point::note(note);
-    }
+    state::tell_idle(&idle, options.repeat);
     if common.json {
         return Ok(());
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -128,6 +128,20 @@ impl Files {
         let path = if path.is_dir() { path.join(format!("state{stem}.json")) } else { path };
         (repeat == 0 || path.exists()).then_some(path)
     }
+    /// Returns the state to go on from and the records that led to it, or that of a new run from `x`.
+    pub(crate) fn begin<T: Element>(
+        &self,
+        stem: &str,
+        repeat: usize,
+        settings: &Settings,
+        x: Vec<T>,
+    ) -> Result<(RunState<T>, Vec<Record>), Failure> {
+        let Some(path) = self.resumed(stem, repeat) else {
+            return Ok((RunState::new(x), Vec::new()));
+        };
+        let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
+        Saved::load(&path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
+    }
 }
 
 /// Returns a `Saving` that replaces a file atomically.
@@ -137,33 +151,18 @@ pub(crate) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<
     })
 }
 
-/// Loads the state in a file and the records that led to it.
-pub(crate) fn load<T: Element>(
-    path: &Path,
-    settings: &Settings,
-) -> Result<(RunState<T>, Vec<Record>), Failure> {
-    let refuse = |e| Failure::usage(format!("--resume {}: {e}", path.display()));
-    Saved::load(path, settings).map(|saved| (saved.state, saved.records)).map_err(refuse)
-}
-
-/// Returns a note on a resumed run that ended before its first new iteration.
-pub(crate) fn nothing_left<T>(state: &RunState<T>) -> Option<String> {
-    let (done, calls) = (state.iteration, state.oracle_calls);
+/// Returns a note if a run that was resumed after `begun` iterations ended without another one.
+pub(crate) fn nothing_left<T>(state: &RunState<T>, begun: usize) -> Option<String> {
+    if begun == 0 || state.iteration > begun {
+        return None;
+    }
+    let counts = |option, made: String| {
+        format!("{option} counts earlier sessions, which {made}: give more than that")
+    };
     let why = match state.end? {
-        End::Iterations => {
-            format!(
-                "the run has {done} iterations, and --iterations counts them: give more than {done}"
-            )
-        }
-        End::Time => {
-            let taken = seconds(state.elapsed.as_secs_f64());
-            format!("the run has taken {taken}, and --time counts them: give more than {taken}")
-        }
-        End::OracleCalls => {
-            format!(
-                "the run has made {calls} oracle calls, and --oracle-calls counts them: give more than {calls}"
-            )
-        }
+        End::Iterations => counts("--iterations", format!("made {}", state.iteration)),
+        End::Time => counts("--time", format!("took {}", seconds(state.elapsed.as_secs_f64()))),
+        End::OracleCalls => counts("--oracle-calls", format!("made {}", state.oracle_calls)),
         End::GradientNorm => {
             let norm = significant(state.gradient_norm, 4);
             format!("the norm of the hypergradient is {norm}: give a smaller --gradient-norm")
@@ -171,6 +170,14 @@ pub(crate) fn nothing_left<T>(state: &RunState<T>) -> Option<String> {
         End::Callback => return None,
     };
     Some(format!("nothing was left to do: {why}"))
+}
+
+/// Prints the first of the notes `idle` if all `repeat` runs have one: the first run may well have been complete when a
+/// later one was interrupted.
+pub(crate) fn tell_idle(idle: &[String], repeat: usize) {
+    if let Some(note) = idle.first().filter(|_| idle.len() == repeat) {
+        point::note(note);
+    }
 }
 
 /// Whether Ctrl-C was pressed since `watch` was called, or the system asked the process to end, as batch systems do. A

@@ -223,10 +223,12 @@ pub(crate) fn compare(app: &App, options: &Compare, out: Out) -> Result<(), Fail
     let found = summary::compared(&study.cells, [&before, &after], options.slower)?;
     say(out, &found.table)?;
     let others = study.cells.len() - both - spared;
-    let mut told = format!("{both} cells compared, {others} cells of the first are not in both");
-    if spared > 0 {
-        told += &format!("; {spared} were not needed: other seeds of what is not random");
-    }
+    let spared = match spared {
+        0 => String::new(),
+        n => format!("; {n} were not needed: other seeds of what is not random"),
+    };
+    let told = format!("{both} cells compared, {others} cells of the first are not in both");
+    let told = told + &spared;
     say(out, &told)?;
     if let Some(file) = &options.page {
         let folders = [&options.before, &options.after].map(|folder| folder.display().to_string());
