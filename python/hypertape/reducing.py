@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import both, divide, either, multiply, subtract, truth, unary
-from .shaping import broadcast_to, moved, reshape
+from .shaping import axis_of, broadcast_to, moved, reshape
 from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
 
 Axis = int | tuple[int, ...] | None
@@ -211,7 +211,7 @@ def count_nonzero(trace: Trace, a: Any, axis: Axis = None, *, keepdims: bool = F
 
 def lined(a: Traced, axis: int, node: Callable[[Traced, bool], int]) -> Traced:
     """Applies an operation on columns or rows along an axis; ``node`` makes its node."""
-    axis %= a.ndim
+    axis = axis_of(a, axis)
     if 0 < axis < a.ndim - 1 or axis == 0 and a.ndim > 2:
         return np.moveaxis(lined(np.moveaxis(a, axis, -1), -1, node), -1, axis)
     return Traced(a.owner, a.shape, node(a, axis > 0))

@@ -206,7 +206,7 @@ def call(name: str, own: Callable | None, function: Callable, args: tuple, kwarg
         return _known(trace, result, samples, bool(samples) and rowwise([p for p in found if p.rows], result))
     if own is None:
         raise refuse(name, "it has no counterpart here, so that it cannot be traced")
-    return own(trace, *args, **_taken(name, own, function, args, kwargs))
+    return own(trace, *args, **(kwargs if isinstance(function, np.ufunc) else _taken(name, own, function, args, kwargs)))
 
 
 @functools.cache
@@ -218,17 +218,16 @@ def _signature(function: Callable) -> inspect.Signature | None:
 
 
 def _taken(name: str, own: Callable, function: Callable, args: tuple, kwargs: dict) -> dict:
-    """The keyword arguments for ``own``, without those that have NumPy's defaults; what ``own`` does not take is refused."""
-    theirs, given = _signature(function), dict(kwargs)
+    """The keyword arguments for ``own``. Those that it does not take are dropped if they have NumPy's defaults, and refused otherwise."""
+    theirs, ours, given = _signature(function), _signature(own), dict(kwargs)
     if theirs is not None:
-        defaults = {key: parameter.default for key, parameter in theirs.parameters.items()}
-        kwargs = {key: value for key, value in kwargs.items() if key not in defaults or value is not defaults[key]}
         given = theirs.bind(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
+        defaults = {key: parameter.default for key, parameter in theirs.parameters.items() if key not in ours.parameters}
+        kwargs = {key: value for key, value in kwargs.items() if key not in defaults or value is not defaults[key]}
     if given.get("out") is not None:
         raise refuse(f"{name} with out=", "arrays are not written to: bind the result to a name")
     real(name, given.get("dtype"))
-    ours = _signature(own)
     try:
         ours.bind(None, *args, **kwargs)
     except TypeError as error:
