@@ -68,7 +68,7 @@ UFUNCS["matmul"] = matmul
 UFUNCS["vecdot"] = lambda a, b: total(multiply(a, b), -1)
 
 
-@implements(np.matrix_transpose, lasting=True)
+@implements(*([np.matrix_transpose] if hasattr(np, "matrix_transpose") else []), lasting=True)  # NumPy 1 does not have it.
 def matrix_transpose(trace: Trace, a: Any) -> Traced:
     return swapaxes(trace, a, -1, -2)
 
@@ -289,7 +289,10 @@ def correlate(trace: Trace, a: Any, v: Any, mode: str = "valid") -> Traced:
     n, k = left.size, right.size
     if k > n:
         raise refuse("np.convolve and np.correlate", f"found {n} and {k} entries, expected the longer array first")
-    ahead, behind = {"full": (k - 1, k - 1), "valid": (0, 0), "same": (k // 2, (k - 1) // 2)}[mode]
+    widths = {"full": (k - 1, k - 1), "valid": (0, 0), "same": (k // 2, (k - 1) // 2)}
+    if mode not in widths:
+        raise refuse(f"np.convolve or np.correlate in the mode {mode!r}", "expected full, valid or same")
+    ahead, behind = widths[mode]
     padded = np.pad(left, (ahead, behind)) if ahead or behind else left
     count = padded.size - k + 1
     windows = moved(padded, lambda at: at[np.arange(count)[:, None] + np.arange(k)])

@@ -18,10 +18,7 @@ Axis = int | tuple[int, ...] | None
 def over(a: Traced, axis: Axis, keepdims: bool) -> tuple[tuple[int, ...], Shape]:
     """The axes that are reduced, and the shape of the result."""
     given = range(a.ndim) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else axis
-    try:
-        axes = tuple(sorted(np.lib.array_utils.normalize_axis_index(int(k), a.ndim) for k in given))
-    except np.exceptions.AxisError as error:
-        raise refuse("a sum over an axis", str(error)) from None
+    axes = tuple(sorted(axis_of(a, int(k)) for k in given))
     if keepdims:
         return axes, tuple(1 if k in axes else n for k, n in enumerate(a.shape))
     return axes, tuple(n for k, n in enumerate(a.shape) if k not in axes)

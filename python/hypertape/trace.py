@@ -316,7 +316,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     size = property(lambda self: int(np.prod(self.shape)))
     dtype = property(lambda self: self.value.dtype if self.value is not None else np.dtype(_KINDS[self.truth, self.listed is not None]))
     T = property(lambda self: np.transpose(self))
-    mT = property(lambda self: np.matrix_transpose(self))
+    mT = property(lambda self: np.swapaxes(self, -1, -2))
     real = property(lambda self: self)
     flat = property(lambda self: iter(np.ravel(self)))
 

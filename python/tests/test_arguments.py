@@ -29,7 +29,7 @@ FIRST = {
     np.concatenate: lambda a: ([a, 2 * a],), np.stack: lambda a: ([a, 2 * a],), np.vstack: lambda a: ([a, 2 * a],), np.hstack: lambda a: ([a, 2 * a],),
     np.column_stack: lambda a: ([a, 2 * a],), np.block: lambda a: ([[a, 2 * a]],), np.expand_dims: lambda a: (a, 0), np.reshape: lambda a: (a, (a.size // 3, 3)),
     np.tile: lambda a: (a, 2), np.repeat: lambda a: (a, 2), np.roll: lambda a: (a, 1), np.take: lambda a: (a, [0, 2]), np.delete: lambda a: (a, 1),
-    np.take_along_axis: lambda a: (a, np.zeros(a.shape, int)), np.resize: lambda a: (a, (2, 2)), np.split: lambda a: (a, 3), np.array_split: lambda a: (a, 2),
+    np.take_along_axis: lambda a: (a, np.zeros(a.shape, int), 0), np.resize: lambda a: (a, (2, 2)), np.split: lambda a: (a, 3), np.array_split: lambda a: (a, 2),
     np.hsplit: lambda a: (a, 3), np.vsplit: lambda a: (a, 3), np.pad: lambda a: (a, 1), np.full_like: lambda a: (a, 1.0), np.broadcast_to: lambda a: (a, (2, *a.shape)),
     np.extract: lambda a: (a > 0, a), np.compress: lambda a: ([True, False, True], a), np.where: lambda a: (a > 0, a, -a), np.quantile: lambda a: (a, 0.3),
     np.percentile: lambda a: (a, 30), np.swapaxes: lambda a: (a, 0, 1), np.moveaxis: lambda a: (a, 0, 1), np.dot: lambda a: (a, 2 * a), np.vdot: lambda a: (a, 2 * a),
