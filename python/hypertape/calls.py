@@ -9,6 +9,7 @@ from inspect import signature
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from warnings import warn
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from .results import Checks, Cost, Hypergradient, Plan, Run, Table, of
 
 KEPT = 32
 """Number of option sets from earlier calls that are cached."""
+
+LARGE = 1e10
+"""The outer loss from which on estimates warn of it."""
 
 CHECKED_STEPS = 10
 """Inner steps of a check; whether a step is right does not depend on their number."""
@@ -94,14 +98,21 @@ class Bilevel:
         return of(Hypergradient, told)
 
     def loss(self, x: Arrays = None, **options: Any) -> float:
-        """``F(x)``. Cost: the inner loop and one outer loss."""
-        core, given = self._settled(options)
-        return core.solve(self._point(x), 0, given)[0]
+        """``F(x)``. Cost: the inner loop and one outer loss. Warns of a loss so large that the inner loop seems to diverge."""
+        return self._solved(x, options)[0]
 
     def solve(self, x: Arrays = None, **options: Any) -> Arrays:
-        """``w_r``, of the last task. Cost: the inner loop."""
+        """``w_r``, of the last task. Cost: the inner loop. Warns as ``loss`` does."""
+        return self._w.unpack(self._solved(x, options)[1])
+
+    def _solved(self, x: Arrays, options: dict[str, Any]) -> tuple[float, np.ndarray]:
         core, given = self._settled(options)
-        return self._w.unpack(core.solve(self._point(x), 0, given)[1])
+        loss, w = core.solve(self._point(x), 0, given)
+        if abs(loss) > LARGE:
+            size = f"{abs(loss):.2e}".replace("e+", "e")
+            why = "which suggests that the inner loop diverges: take a smaller lr, or lr auto"
+            warn(f"the outer loss is {size}, {why}", RuntimeWarning, stacklevel=3)
+        return loss, w
 
     def plan(self, x: Arrays = None, *, estimator: str = "exact", draws: int = 0, **options: Any) -> Plan:
         """The schedules of ``estimator`` that fit into ``memory``, the fastest first, by times that are measured in this call.
@@ -201,6 +212,7 @@ class Bilevel:
             ended=told["ended"],
             records=told["records"],
             warnings=warnings,
+            warned=sum(map(bool, told["warnings"])),
             estimator=told["estimator"],
             schedule=told["schedule"],
             solve=lambda: self._w.unpack(core.solve(end, done, given)[1]),
@@ -343,6 +355,9 @@ def _layout(named: list[tuple[str, int, int, np.ndarray]]) -> Layout:
 def choices(kind: str) -> dict[str, str]:
     """Names and summaries of everything of a kind: ``"estimators"``, ``"algorithms"``, ``"rules"``, ``"schedules"``, ``"optimisers"``,
     ``"couplings"`` or ``"problems"``."""
+    kinds = ("estimators", "algorithms", "rules", "schedules", "optimisers", "couplings", "problems")
+    if kind not in kinds:
+        raise InputError(f"choices: found {kind!r}, expected one of {', '.join(kinds)}")
     return dict(_core.choices(kind))
 
 

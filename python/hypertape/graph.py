@@ -28,6 +28,7 @@ class Data:
 
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     sampled: list[str] = field(default_factory=list)
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)  # file and line where an array that has no name is used
 
     def add(self, prefix: str, value: np.ndarray, rows: bool, name: str | None = None) -> str:
         """Adds an array and returns its name; an array that was added before keeps its name."""
@@ -108,7 +109,9 @@ class Graph:
         value, rows = self.trace.held[held], self.trace.sampled[held]
         if value.size <= self.small and not rows:
             return self._constant(node.shape, np.asarray(value, dtype=np.float64).ravel())
-        return self._named(self.data.add(self.prefix, value, rows), node.shape)
+        name = self.data.add(self.prefix, value, rows)
+        self.data.places.setdefault(name, self.trace.places[held])
+        return self._named(name, node.shape)
 
     def _constant(self, shape: tuple[int, int], values: np.ndarray) -> int:
         return self._push("constant", [], shape=list(shape), values=[_number(float(v)) for v in values])

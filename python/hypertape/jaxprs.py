@@ -82,13 +82,12 @@ def _source(info: Any) -> tuple[str, bool]:
 def _no_derivative(name: str, params: dict) -> None:
     """Refuses functions that define their derivatives. The rules of JAX's own functions are the derivatives of their bodies, except at
     kinks, and where the body is an iteration (``custom_root``) or the value at one point (``sinc``)."""
-    if name == "custom_jvp_call":
-        (of, body), (_, rule) = (_source(getattr(made, "debug_info", None)) for made in (params["call_jaxpr"].jaxpr, params["jvp_jaxpr_fun"]))
-        if body and rule and of not in ("_custom_root", "_sinc_maclaurin"):
-            return
-    if name.startswith(("custom_jvp_call", "custom_vjp_call")):
-        made = f"jax.{name.removesuffix('_call')}"
-        raise TraceError(f"{made} defines a derivative, which cannot be traced: call the function itself", operation=name)
+    if not name.startswith(("custom_jvp_call", "custom_vjp_call")):
+        return
+    made = [params[part] for part in ("call_jaxpr", "jvp_jaxpr_fun") if part in params]
+    (of, body), *rules = (_source(getattr(getattr(part, "jaxpr", part), "debug_info", None)) for part in made)
+    if not body or not rules or not rules[0][1] or of in ("_custom_root", "_sinc_maclaurin"):
+        raise TraceError(f"jax.{name[:10]} gives {of} a derivative, which cannot be traced: call the function itself", operation=name)
 
 
 def _place(equation: Any) -> str:
@@ -253,6 +252,9 @@ def _gather(params: dict, x: Any, indices: Any) -> Any:
     )
     if not plain or whole and indexed != tuple(range(len(indexed))) or tuple(sorted(indexed)) != indexed:
         raise TraceError("the JAX primitive gather of this form has no counterpart here", operation="gather")
+    known = indices.value if isinstance(indices, Traced) else indices
+    if known is not None and np.any(known < 0):
+        raise TraceError("the JAX primitive gather of negative places has no counterpart here", operation="gather")
     parts = [indices[..., k] for k in range(len(indexed))]
     return x[tuple(parts) if len(parts) > 1 else parts[0]]
 

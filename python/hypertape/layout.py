@@ -102,8 +102,12 @@ def _items(value: Arrays, what: str) -> tuple[str, list[tuple[str, Any]]]:
     if isinstance(value, dict):
         if strange := [name for name in value if not isinstance(name, str)]:
             raise InputError(f"{what}: found the name {strange[0]!r}, expected a str")
+        if nested := [name for name, item in value.items() if isinstance(item, dict)]:
+            raise InputError(f"{what}[{nested[0]!r}]: found a dict in a dict, expected an array: give one dict with names such as 'a.b'")
         return "dict", list(value.items())
-    if isinstance(value, (list, tuple)) and any(np.ndim(item) > 0 for item in value):
+    if isinstance(value, (list, tuple)) and any(isinstance(item, dict) for item in value):
+        raise InputError(f"{what}: found a dict in a list, expected an array: give one dict of arrays")
+    if isinstance(value, (list, tuple)) and any(isinstance(item, (list, tuple)) or np.ndim(item) > 0 for item in value):
         return "list", [(str(k), item) for k, item in enumerate(value)]
     return "array", [("", value)]
 

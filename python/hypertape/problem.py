@@ -16,7 +16,7 @@ from .errors import InputError
 from .graph import Data, Graph, lying, text
 from .layout import Arrays, Layout, numbers
 from .shaping import reshape
-from .trace import Trace, Traced, record, two
+from .trace import Trace, Traced, record, refusal, two
 
 PREFIXES = {"inner": "train", "outer": "valid"}
 """Prefixes of the names of the data of each loss."""
@@ -25,8 +25,8 @@ PREFIXES = {"inner": "train", "outer": "valid"}
 class Samples:
     """The data of a loss, by name: ``d.X`` or ``d["X"]``."""
 
-    def __init__(self, arrays: dict[str, Traced]) -> None:
-        self._arrays = arrays
+    def __init__(self, arrays: dict[str, Traced], role: str) -> None:
+        self._arrays, self._role = arrays, role
 
     def __getattr__(self, name: str) -> Traced:
         if name.startswith("__"):
@@ -35,7 +35,8 @@ class Samples:
 
     def __getitem__(self, name: str) -> Traced:
         if name not in self._arrays:
-            raise InputError(f"d.{name}: found no such data, expected {', '.join(self._arrays) or 'none, as none were given'}")
+            known = ", ".join(self._arrays) or f"none, as none were given as {PREFIXES[self._role]}"
+            raise InputError(f"d.{name} of the {self._role} loss: found no such data, expected {known}")
         return self._arrays[name]
 
     def _all(self) -> dict[str, Traced]:
@@ -132,7 +133,12 @@ class Problem(Bilevel):
             "steps": _count(steps, "steps"),
             "lr": _number(lr, "lr"),
         }
-        super().__init__(_core.stated(statement), x_layout, w_layout)
+        try:
+            core = _core.stated(statement)
+        except InputError:
+            _finite(arrays, counts)
+            raise
+        super().__init__(core, x_layout, w_layout)
 
     @classmethod
     def from_jax(cls, inner: Callable, outer: Callable, x: Arrays, w: Arrays = None, **more: Any) -> Problem:
@@ -214,6 +220,19 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
     return found
 
 
+def _finite(data: Data, tasks: Any) -> None:
+    """Says which entry of which array of the user is not finite, if there is one."""
+    for name, array in data.arrays.items():
+        if name in tasks or array.dtype.kind != "f" or np.isfinite(array).all():
+            continue
+        at = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
+        why = f"entry {at[0] if len(at) == 1 else at} is {array[at]}, expected finite numbers"
+        if ".derived" in name and name in data.places:
+            raise refusal(f"an array of shape {array.shape}", why, *data.places[name])
+        prefix, _, own = name.partition(".")
+        raise InputError(f"{prefix}[{own!r}]: {why}")
+
+
 class Loss:
     """A traced loss."""
 
@@ -235,7 +254,7 @@ class Loss:
                 proxies[name] = self.trace.variable("data", k, shape)
         arguments = [side.proxies(self.trace) for side in sides]
         if _takes(loss) != 2:
-            arguments.append(Samples(proxies))
+            arguments.append(Samples(proxies, role))
         self.result = self.trace.lift(record(loss, *arguments))
         if self.result.shape not in ((), (1,), (1, 1)):
             raise InputError(f"{role}: found a loss of shape {self.result.shape}, expected one number, such as its mean")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .elementwise import constant, multiply, power, unary
 from .reducing import Axis, over, total
-from .shaping import gather, moved, places, reshape
+from .shaping import axis_of, gather, moved, places, reshape
 from .trace import UFUNCS, Trace, Traced, implements, refuse, two
 
 
@@ -68,7 +68,7 @@ UFUNCS["matmul"] = matmul
 UFUNCS["vecdot"] = lambda a, b: total(multiply(a, b), -1)
 
 
-@implements(np.matrix_transpose, lasting=True)
+@implements(*([np.matrix_transpose] if hasattr(np, "matrix_transpose") else []), lasting=True)  # NumPy 1 does not have it.
 def matrix_transpose(trace: Trace, a: Any) -> Traced:
     return swapaxes(trace, a, -1, -2)
 
@@ -78,7 +78,9 @@ def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
     """The transpose is only recorded if no product can use the untransposed array instead."""
     found = trace.lift(a)
     order = tuple(range(found.ndim))
-    order = order[::-1] if axes is None else tuple(k % found.ndim for k in ((axes,) if isinstance(axes, int) else axes))
+    order = order[::-1] if axes is None else tuple(axis_of(found, k) for k in ((axes,) if isinstance(axes, int) else axes))
+    if sorted(order) != list(range(found.ndim)):
+        raise refuse("np.transpose", f"found the axes {order}, expected each of {found.ndim} once")
     if found.ndim < 2 or order == tuple(range(found.ndim)):
         return found
     if found.ndim > 2:
@@ -93,7 +95,8 @@ def transpose(trace: Trace, a: Any, axes: Any = None) -> Traced:
 def swapaxes(trace: Trace, a: Any, axis1: int, axis2: int) -> Traced:
     found = trace.lift(a)
     order = list(range(found.ndim))
-    order[axis1], order[axis2] = order[axis2], order[axis1]
+    first, second = axis_of(found, axis1), axis_of(found, axis2)
+    order[first], order[second] = second, first
     return transpose(trace, found, order)
 
 
@@ -155,9 +158,11 @@ def contracted(a: Traced, b: Traced, first: Any, second: Any, batch: tuple[Any, 
     axes of the result are the batch axes, then the remaining axes of ``a`` and of ``b``."""
     sides = []
     for of, summed, apart in ((a, first, batch[0]), (b, second, batch[1])):
-        summed, apart = [k % of.ndim for k in summed], [k % of.ndim for k in apart]
+        summed, apart = [axis_of(of, k) for k in summed], [axis_of(of, k) for k in apart]
         sides.append((apart, [k for k in range(of.ndim) if k not in summed + apart], summed))
     (apart, own, summed), (apart_b, own_b, summed_b) = sides
+    if [a.shape[k] for k in apart + summed] != [b.shape[k] for k in apart_b + summed_b]:
+        raise refuse("a product over axes", f"shapes {a.shape} and {b.shape} do not fit")
     shape = tuple(a.shape[k] for k in apart + own) + tuple(b.shape[k] for k in own_b)
     if not own and not own_b and apart == sorted(apart):
         other = np.transpose(b, [(apart_b + summed_b)[(apart + summed).index(k)] for k in range(a.ndim)])
@@ -284,7 +289,10 @@ def correlate(trace: Trace, a: Any, v: Any, mode: str = "valid") -> Traced:
     n, k = left.size, right.size
     if k > n:
         raise refuse("np.convolve and np.correlate", f"found {n} and {k} entries, expected the longer array first")
-    ahead, behind = {"full": (k - 1, k - 1), "valid": (0, 0), "same": (k // 2, (k - 1) // 2)}[mode]
+    widths = {"full": (k - 1, k - 1), "valid": (0, 0), "same": (k // 2, (k - 1) // 2)}
+    if mode not in widths:
+        raise refuse(f"np.convolve or np.correlate in the mode {mode!r}", "expected full, valid or same")
+    ahead, behind = widths[mode]
     padded = np.pad(left, (ahead, behind)) if ahead or behind else left
     count = padded.size - k + 1
     windows = moved(padded, lambda at: at[np.arange(count)[:, None] + np.arange(k)])

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .elementwise import both, divide, either, multiply, subtract, truth, unary
-from .shaping import broadcast_to, moved, reshape
+from .shaping import axis_of, broadcast_to, moved, reshape
 from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
 
 Axis = int | tuple[int, ...] | None
@@ -18,10 +18,7 @@ Axis = int | tuple[int, ...] | None
 def over(a: Traced, axis: Axis, keepdims: bool) -> tuple[tuple[int, ...], Shape]:
     """The axes that are reduced, and the shape of the result."""
     given = range(a.ndim) if axis is None else (axis,) if isinstance(axis, (int, np.integer)) else axis
-    try:
-        axes = tuple(sorted(np.lib.array_utils.normalize_axis_index(int(k), a.ndim) for k in given))
-    except np.exceptions.AxisError as error:
-        raise refuse("a sum over an axis", str(error)) from None
+    axes = tuple(sorted(axis_of(a, int(k)) for k in given))
     if keepdims:
         return axes, tuple(1 if k in axes else n for k, n in enumerate(a.shape))
     return axes, tuple(n for k, n in enumerate(a.shape) if k not in axes)
@@ -211,7 +208,7 @@ def count_nonzero(trace: Trace, a: Any, axis: Axis = None, *, keepdims: bool = F
 
 def lined(a: Traced, axis: int, node: Callable[[Traced, bool], int]) -> Traced:
     """Applies an operation on columns or rows along an axis; ``node`` makes its node."""
-    axis %= a.ndim
+    axis = axis_of(a, axis)
     if 0 < axis < a.ndim - 1 or axis == 0 and a.ndim > 2:
         return np.moveaxis(lined(np.moveaxis(a, axis, -1), -1, node), -1, axis)
     return Traced(a.owner, a.shape, node(a, axis > 0))

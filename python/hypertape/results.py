@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Callable, Iterator
@@ -167,6 +168,10 @@ class Checks(Table):
         return [row.check for row in self.rows if row.verdict == "FAILED"]
 
 
+NUMBER = re.compile(r"\b(?:\d[\d.]*(?:e-?\d+)?|inf)\b")
+"""A number in a warning; warnings that differ in numbers only are of one kind."""
+
+
 @dataclass(frozen=True)
 class Run:
     """A bilevel optimisation and its result."""
@@ -184,6 +189,8 @@ class Run:
     """A column for each number of an iteration: ``loss``, ``gradient_norm``, ``seconds``, ``hvps`` and the other counts."""
     warnings: list[str]
     """What estimates warned of, each text once."""
+    warned: int
+    """Number of recorded iterations whose estimates warned."""
     estimator: str
     schedule: str | None
     solve: Callable[[], Any] = field(repr=False)
@@ -198,4 +205,9 @@ class Run:
         went = f", outer loss {losses[0]:.6g} to {losses[-1]:.6g}" if len(losses) else ""
         best = f", best {self.best_loss:.6g}" if self.best_loss < np.inf else ""
         first = f"Run: {self.iterations} iterations, ended by {self.ended}{went}{best}, {self.estimator}"
-        return "\n".join([first] + [f"  warning: {warning}" for warning in self.warnings])
+        worst: dict[str, tuple[list[float], str]] = {}
+        for text in self.warnings:
+            kind, found = NUMBER.sub("", text), [float(number) for number in NUMBER.findall(text)]
+            worst[kind] = max(worst.get(kind, (found, text)), (found, text))
+        whose = "the estimate" if len(losses) == 1 else f"{self.warned} of {len(losses)} estimates, the worst"
+        return "\n".join([first] + [f"  warning: {whose}: {text}" for _, text in worst.values()])

@@ -20,6 +20,13 @@ def reshape(a: Traced, shape: Shape) -> Traced:
     return Traced(a.owner, shape, node, truth=a.truth)
 
 
+def axis_of(a: Traced, axis: int) -> int:
+    """An axis, counted from the first."""
+    if not -a.ndim <= axis < a.ndim:
+        raise refuse("an axis", f"axis {axis} is out of bounds for an array of {a.ndim} axes")
+    return axis % a.ndim
+
+
 def gather(a: Traced, places: np.ndarray) -> Traced:
     """Entries of the flat array at ``places``; slices, blocks and whole rows are recognised and become operations of their own."""
     if places.size == 0:
@@ -196,7 +203,11 @@ def _split(function: Callable) -> None:
     @implements(function)
     def own(trace: Trace, a: Any, *args: Any, **kwargs: Any) -> list[Traced]:
         found = trace.lift(a)
-        return [gather(found, np.asarray(part)) for part in function(places(found), *args, **kwargs)]
+        try:
+            parts = function(places(found), *args, **kwargs)
+        except (IndexError, ValueError, TypeError) as error:
+            raise refuse(f"np.{function.__name__}", str(error)) from None
+        return [gather(found, np.asarray(part)) for part in parts]
 
 
 for _function in (np.split, np.array_split, np.hsplit, np.vsplit):
@@ -285,7 +296,8 @@ def broadcast_arrays(trace: Trace, *arrays: Any, subok: bool = False) -> tuple[T
 def diff(trace: Trace, a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Traced:
     found = trace.lift(a)
     ends = [None if end is None else trace.lift(end) for end in (prepend, append)]
-    one = found.shape[:axis] + (1,) + found.shape[axis % found.ndim + 1 :]
+    axis = axis_of(found, axis)
+    one = found.shape[:axis] + (1,) + found.shape[axis + 1 :]
     before, after = (() if end is None else (end if end.ndim else broadcast_to(trace, end, one),) for end in ends)
     found = concatenate(trace, [*before, found, *after], axis) if before or after else found
     for _ in range(n):

@@ -48,6 +48,7 @@ class Trace:
         self.held: list[np.ndarray] = []  # arrays that nodes refer to by number
         self.lists: dict[str, int] = {}  # lists of integers that differ between tasks, and their lengths
         self.sampled: list[bool] = []  # whether the rows of each held array are samples
+        self.places: list[tuple[str, int]] = []  # file and line where each held array is used first
         self._known: dict[tuple, int] = {}
 
     def node(self, op: str, args: tuple[int, ...], shape: tuple[int, int], **settings: Any) -> int:
@@ -89,6 +90,7 @@ class Trace:
                 return k
         self.held.append(value)
         self.sampled.append(rows)
+        self.places.append(place())
         return len(self.held) - 1
 
     def settle(self, known: Traced) -> int:
@@ -122,10 +124,10 @@ def _others() -> tuple[str, ...]:
 
 def refuse(operation: str, why: str) -> TraceError:
     """Makes the error for an operation that cannot be traced, with the place in the user's code."""
-    return _refusal(operation, why, *place())
+    return refusal(operation, why, *place())
 
 
-def _refusal(operation: str, why: str, file: str, line: int) -> TraceError:
+def refusal(operation: str, why: str, file: str, line: int) -> TraceError:
     text = f"{operation} in {Path(file).name}, line {line}: {why}"
     return TraceError(text, operation=operation, file=file, line=line)
 
@@ -139,7 +141,7 @@ def record(function: Callable, *arguments: Any) -> Any:
             raise
         frames = traceback.walk_tb(error.__traceback__)
         file, line = [(f.f_code.co_filename, n) for f, n in frames if not f.f_code.co_filename.startswith(_others())][-1]
-        raise _refusal("a function of JAX", "ht.Problem.from_jax reads losses that are written with JAX", file, line) from None
+        raise refusal("a function of JAX", "ht.Problem.from_jax reads losses that are written with JAX", file, line) from None
 
 
 FUNCTIONS: dict[Any, Callable] = {}
@@ -204,7 +206,7 @@ def call(name: str, own: Callable | None, function: Callable, args: tuple, kwarg
         return _known(trace, result, samples, bool(samples) and rowwise([p for p in found if p.rows], result))
     if own is None:
         raise refuse(name, "it has no counterpart here, so that it cannot be traced")
-    return own(trace, *args, **_taken(name, own, function, args, kwargs))
+    return own(trace, *args, **(kwargs if isinstance(function, np.ufunc) else _taken(name, own, function, args, kwargs)))
 
 
 @functools.cache
@@ -216,17 +218,16 @@ def _signature(function: Callable) -> inspect.Signature | None:
 
 
 def _taken(name: str, own: Callable, function: Callable, args: tuple, kwargs: dict) -> dict:
-    """The keyword arguments for ``own``, without those that have NumPy's defaults; what ``own`` does not take is refused."""
-    theirs, given = _signature(function), dict(kwargs)
+    """The keyword arguments for ``own``. Those that it does not take are dropped if they have NumPy's defaults, and refused otherwise."""
+    theirs, ours, given = _signature(function), _signature(own), dict(kwargs)
     if theirs is not None:
-        defaults = {key: parameter.default for key, parameter in theirs.parameters.items()}
-        kwargs = {key: value for key, value in kwargs.items() if key not in defaults or value is not defaults[key]}
         given = theirs.bind(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
+        defaults = {key: parameter.default for key, parameter in theirs.parameters.items() if key not in ours.parameters}
+        kwargs = {key: value for key, value in kwargs.items() if key not in defaults or value is not defaults[key]}
     if given.get("out") is not None:
         raise refuse(f"{name} with out=", "arrays are not written to: bind the result to a name")
     real(name, given.get("dtype"))
-    ours = _signature(own)
     try:
         ours.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -240,7 +241,7 @@ def _taken(name: str, own: Callable, function: Callable, args: tuple, kwargs: di
 def real(name: str, dtype: Any) -> None:
     """Refuses a ``dtype`` other than that of real numbers, whose precision is that of the computation."""
     if dtype is not None and np.dtype(dtype) not in (np.float64, np.float32):
-        raise refuse(f"{name} with dtype={np.dtype(dtype)}", "variables are real numbers")
+        raise refuse(f"{name} with dtype={np.dtype(dtype)}", "expected real numbers, float64 or float32")
 
 
 def broadcast(samples: list[Traced], result: Any) -> bool:
@@ -315,7 +316,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
     size = property(lambda self: int(np.prod(self.shape)))
     dtype = property(lambda self: self.value.dtype if self.value is not None else np.dtype(_KINDS[self.truth, self.listed is not None]))
     T = property(lambda self: np.transpose(self))
-    mT = property(lambda self: np.matrix_transpose(self))
+    mT = property(lambda self: np.swapaxes(self, -1, -2))
     real = property(lambda self: self)
     flat = property(lambda self: iter(np.ravel(self)))
 

@@ -109,8 +109,9 @@ def definite(a):
 SYSTEMS = {
     "solve": lambda a, b: np.linalg.solve(a + 9 * np.eye(len(a)), b), "solve a vector": lambda a, b: np.linalg.solve(definite(a), b[:, 0]), "inv": lambda a, b: np.linalg.inv(definite(a)) @ b,
     "slogdet": lambda a, b: np.linalg.slogdet(a - 9 * np.eye(len(a))).logabsdet * b, "det": lambda a, b: np.linalg.det(a - 9 * np.eye(len(a))) * b, "cholesky": lambda a, b: np.linalg.cholesky(definite(a)) @ b,
-    "upper": lambda a, b: np.linalg.cholesky(definite(a), upper=True),
 }  # fmt: skip
+if np.__version__ >= "2":
+    SYSTEMS["upper"] = lambda a, b: np.linalg.cholesky(definite(a), upper=True)
 
 CONVOLUTIONS = {
     f"{height} x {width}, size {size}, stride {stride}": lambda a, k, h=height, w=width, s=stride: ht.conv(a, k, h, w, s)

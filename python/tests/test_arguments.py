@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import hypertape as ht
-from hypertape.trace import FUNCTIONS, Trace, Traced
+from hypertape.trace import FUNCTIONS, REDUCTIONS, Trace, Traced
 from reference import evaluate
 from shapes import numbers
 
 VALUES = {
-    "axis": [0, 1, -1, None, (0, 1), (1, 0)], "axis1": [1], "axis2": [0, 2], "axes": [(1, 0), 0, 1, ((0,), (0,))], "keepdims": [True], "offset": [1, -1], "k": [1, -1],
+    "axis": [0, 1, -1, None, (0, 1), (1, 0), 5, -4], "axis1": [1, 5], "axis2": [0, 2, 5], "axes": [(1, 0), 0, 1, ((0,), (0,))], "keepdims": [True], "offset": [1, -1], "k": [1, -1],
     "dtype": [int, np.int8, bool, np.float16, float], "initial": [7.0],
     "where": [np.eye(3, dtype=bool), True], "prepend": [0.5, np.ones((3, 1))], "append": [-2.0, np.ones((1, 3))], "n": [2, 0],
     "order": ["C", "F", "A", "K"], "copy": [True], "returned": [True], "weights": [np.arange(1.0, 4.0), np.ones((3, 3)) + np.eye(3)], "mean": [np.zeros((3, 3))],
@@ -29,7 +29,7 @@ FIRST = {
     np.concatenate: lambda a: ([a, 2 * a],), np.stack: lambda a: ([a, 2 * a],), np.vstack: lambda a: ([a, 2 * a],), np.hstack: lambda a: ([a, 2 * a],),
     np.column_stack: lambda a: ([a, 2 * a],), np.block: lambda a: ([[a, 2 * a]],), np.expand_dims: lambda a: (a, 0), np.reshape: lambda a: (a, (a.size // 3, 3)),
     np.tile: lambda a: (a, 2), np.repeat: lambda a: (a, 2), np.roll: lambda a: (a, 1), np.take: lambda a: (a, [0, 2]), np.delete: lambda a: (a, 1),
-    np.take_along_axis: lambda a: (a, np.zeros(a.shape, int)), np.resize: lambda a: (a, (2, 2)), np.split: lambda a: (a, 3), np.array_split: lambda a: (a, 2),
+    np.take_along_axis: lambda a: (a, np.zeros(a.shape, int), 0), np.resize: lambda a: (a, (2, 2)), np.split: lambda a: (a, 3), np.array_split: lambda a: (a, 2),
     np.hsplit: lambda a: (a, 3), np.vsplit: lambda a: (a, 3), np.pad: lambda a: (a, 1), np.full_like: lambda a: (a, 1.0), np.broadcast_to: lambda a: (a, (2, *a.shape)),
     np.extract: lambda a: (a > 0, a), np.compress: lambda a: ([True, False, True], a), np.where: lambda a: (a > 0, a, -a), np.quantile: lambda a: (a, 0.3),
     np.percentile: lambda a: (a, 30), np.swapaxes: lambda a: (a, 0, 1), np.moveaxis: lambda a: (a, 0, 1), np.dot: lambda a: (a, 2 * a), np.vdot: lambda a: (a, 2 * a),
@@ -45,7 +45,10 @@ def agrees_or_refuses(function, a, **more):
     first = FIRST.get(function, lambda a: (a,))
     try:
         expected = function(*first(a), **more)
-    except (TypeError, ValueError, IndexError, np.linalg.LinAlgError, AttributeError):
+    except (TypeError, ValueError, IndexError, np.linalg.LinAlgError, AttributeError) as error:
+        if isinstance(error, np.exceptions.AxisError):
+            with pytest.raises((ht.TraceError, np.exceptions.AxisError)):
+                function(*first(Trace().variable("w", 0, a.shape)), **more)
         return False
     trace = Trace()
     try:
@@ -84,3 +87,12 @@ def test_every_argument(function):
                         for more in VALUES[other]:
                             accepted += agrees_or_refuses(function, a, **{name: value, other: more})
     assert accepted > 0
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_every_argument_of_a_reduction(name):
+    of = getattr(np, name).reduce
+    reduce = lambda a, **more: of(a > 0 if "logical" in name else a, **more)  # noqa: E731
+    for axis in (0, 1, -1, None, (0, 1)):
+        for more in (dict(), dict(keepdims=True), dict(keepdims=False), dict(where=True), dict(dtype=int), dict(initial=7.0), dict(where=np.eye(3, dtype=bool), initial=1)):
+            assert agrees_or_refuses(reduce, numbers((3, 3), 1), axis=axis, **more) or more

@@ -245,5 +245,5 @@ def test_stubs_and_docs_tell_of_everything():
 
 def test_choices_are_listed():
     assert {"exact", "ufom", "cg"} <= set(ht.choices("estimators")) and "adam" in ht.choices("rules")
-    with pytest.raises(ht.InputError):
-        ht.choices("things")
+    with pytest.raises(ht.InputError, match="choices: found 'estimator', expected one of estimators, algorithms, rules"):
+        ht.choices("estimator")

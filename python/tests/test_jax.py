@@ -35,7 +35,7 @@ FUNCTIONS = {
     "batched dot": lambda a, b: jax.vmap(jnp.dot)(a, b), "batched outer": lambda a, b: jax.vmap(jnp.outer)(a, b), "batched products": lambda a, b: jax.vmap(lambda x, y: jnp.outer(x, y) @ y)(a, b), "batched matrices": lambda a, b: jax.vmap(jnp.matmul)(a.reshape(2, 2, 3), b.reshape(2, 3, 2)),
     "columns": lambda a, b: a.reshape((2, 6), order="F") @ jnp.ravel(b, "F").reshape(6, 2), "columns of a transpose": lambda a, b: a.T.reshape((6, 2), order="F") - b.flatten("F").reshape(6, 2),
     "permuted": lambda a, b: jax.lax.reshape(a.reshape(2, 2, 3), (3, 4), dimensions=(2, 0, 1)) @ b, "whole division": lambda a, b: a * (jnp.arange(12).reshape(4, 3) // 5) + b * ((-5 + jnp.arange(3)) // 2),
-    "bits": lambda a, b: a * (jnp.arange(12).reshape(4, 3) & 5) + b * (jnp.arange(3) | 1) * ~jnp.arange(3),
+    "negative places": lambda a, b: a[jnp.array([-1, 2, -3])] * b[-1] + a[:, -1][:3], "bits": lambda a, b: a * (jnp.arange(12).reshape(4, 3) & 5) + b * (jnp.arange(3) | 1) * ~jnp.arange(3),
     "three axes": lambda a, b: jnp.sum(a[:, :, None] * b[:, None, :], axis=0), "distances": lambda a, b: jnp.sum((a[:, None] - b[None]) ** 2, -1), "batched einsum": lambda a, b: jnp.einsum("bi,bj->bij", a, b).mean(0),
 }  # fmt: skip
 
@@ -54,6 +54,8 @@ def test_what_has_no_counterpart_is_named_with_its_line():
         called(lambda a: jnp.linalg.svd(a)[1], Trace().variable("w", 0, (4, 3)))
     with pytest.raises(ht.TraceError, match="sort of several arrays"):
         called(lambda a: a[jnp.argsort(a)], Trace().variable("w", 0, (4,)))
+    with pytest.raises(ht.TraceError, match="gather of negative places"):
+        called(lambda a: a.at[jnp.array([-1])].get(mode="clip", wrap_negative_indices=False), Trace().variable("w", 0, (4,)))
 
 
 def test_derivatives_that_a_function_defines_are_refused():
@@ -68,7 +70,7 @@ def test_derivatives_that_a_function_defines_are_refused():
         "custom_jvp": halved, "custom_vjp": clipped, "custom_vjp_": jax.vmap(clipped), "custom_jvp_": jax.jit(jax.checkpoint(halved)),
         "custom_jvp of": lambda a: of_jax(a, a), "custom_jvp root": lambda a: root(jnp.sum(a)),
     }.items():  # fmt: skip
-        with pytest.raises(ht.TraceError, match=rf"jax.{name[:10]} defines a derivative, .*: call the function itself \(.*test_jax.py:\d+"):
+        with pytest.raises(ht.TraceError, match=rf"jax.{name[:10]} gives .* a derivative, .*: call the function itself \(.*test_jax.py:\d+"):
             called(lambda a, f=function: f(a), Trace().variable("w", 0, (4,)))
 
 

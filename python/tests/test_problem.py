@@ -241,8 +241,9 @@ def test_what_is_refused_in_one_line():
     good = dict(inner=lambda w, x: np.sum(w * x), outer=lambda w, x: np.sum(w), x=np.ones(2), w=np.ones(2))
     data = {"X": np.ones((3, 2))}
     for why, bad in {
-        "one of them": dict(w=None), "found a loss of shape \\(2,\\)": dict(inner=lambda w, x: w * x), "no such data, expected X": dict(inner=lambda w, x, d: d.Y, train=data),
-        "expected none, as none were given": dict(inner=lambda w, x, d: d.X), "expected real numbers": dict(x=["a"]),
+        "one of them": dict(w=None), "found a loss of shape \\(2,\\)": dict(inner=lambda w, x: w * x), "d.Y of the inner loss: found no such data, expected X": dict(inner=lambda w, x, d: d.Y, train=data),
+        "expected none, as none were given as train": dict(inner=lambda w, x, d: d.X), "expected real numbers": dict(x=["a"]), r"w\['a'\]: found a dict in a dict": dict(w={"a": {"b": np.ones(2)}}), "found a dict in a list": dict(w=[{"b": np.ones(2)}]),
+        r"w\[0\]: setting an array element": dict(w=[[np.ones(2), np.ones(3)]]),
         "expected a dict of arrays": dict(train=np.ones(3)), "steps: found -1": dict(steps=-1), "use np.where": dict(inner=lambda w, x: w[0] if x[0] > 0 else w[1]),
         "at least one number": dict(train={"X": np.zeros((0, 2))}), "expected real numbers ": dict(train={"X": np.array([None])}),
     }.items():  # fmt: skip
@@ -251,6 +252,34 @@ def test_what_is_refused_in_one_line():
         assert "\n" not in str(caught.value)
     with pytest.raises(KeyError):
         ht.Problem(**(good | dict(outer=lambda w, x: {}["no"])))
+
+
+def test_numbers_that_are_not_finite_are_named_with_their_places():
+    X, own = np.ones((9, 2)), np.ones((9, 2))
+    X[3, 1], own[5, 0] = np.nan, np.inf
+    outer = lambda w, x: np.sum(w * x)  # noqa: E731
+    for why, inner in {
+        r"^train\['X'\]: entry \(3, 1\) is nan, expected finite": lambda w, x, d: np.sum((d.X @ w) ** 2),
+        r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(3, 1\) is nan": lambda w, x, d: np.sum((2 * d.X @ w) ** 2),
+        r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(5, 0\) is inf": lambda w, x, d: np.sum((own @ w) ** 2),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.InputError, match=why):
+            ht.Problem(inner, outer, np.ones(2), np.ones(2), train={"X": X})
+
+
+def test_warnings_of_losses_and_runs():
+    """``w`` grows by -2 in each step: ``2^60`` after 60, and ``F`` is its square, 1.33e36."""
+    problem = ht.Problem(lambda w, x: 1.5 * np.sum(w**2) + 0 * x, lambda w, x: np.sum(w**2), 0.0, np.ones(1), lr=1.0, steps=60)
+    for measure in (problem.loss, problem.solve):
+        with pytest.warns(RuntimeWarning, match=r"the outer loss is 1.33e36, .*: take a smaller lr") as told:
+            measure()
+        assert told[0].filename == __file__
+    assert problem.loss(steps=3) == 64
+    run = ht.load("quadratic").run(iterations=5, estimator="cg")
+    lines = repr(run).splitlines()
+    sizes = [float(text.split("|dg/dw| is ")[1].split(",")[0]) for text in run.warnings]
+    assert run.warned == 5 == len(run.warnings) and len(lines) == 2
+    assert lines[1].startswith(f"  warning: 5 of 5 estimates, the worst: the inner loop is not converged: |dg/dw| is {max(sizes):.2e}".replace("e-0", "e-"))
 
 
 def resident():
