@@ -171,7 +171,7 @@ def _broadcast(params: dict, x: Any) -> Any:
 @_primitive("convert_element_type")
 def _converted(params: dict, x: Any) -> Any:
     dtype = np.dtype(params["new_dtype"])
-    target = np.float64 if dtype.kind == "f" else dtype
+    target = np.float64 if dtype.kind == "f" and dtype.itemsize >= 4 else dtype
     if isinstance(x, Traced) and x.truth and dtype.kind == "f":
         return x
     return x.astype(target)

@@ -145,7 +145,8 @@ class Problem(Bilevel):
         """The same for losses that are written with ``jax.numpy``. They are read from their jaxpr; JAX has to be installed.
 
         ``init`` is written with JAX as well, and ``d`` is a dict. ``jax.vmap`` becomes batched products; for many tasks it is faster to
-        write the loss of one task and to use ``tasks``. ``ht.TraceError`` names what has no counterpart.
+        write the loss of one task and to use ``tasks``. ``ht.TraceError`` names what has no counterpart, such as a function with a
+        derivative of its own (``jax.custom_vjp``, ``jax.custom_jvp``).
         """
         from .jaxprs import called
 

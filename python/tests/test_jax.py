@@ -54,6 +54,8 @@ def test_what_has_no_counterpart_is_named_with_its_line():
         called(lambda a: jnp.linalg.svd(a)[1], Trace().variable("w", 0, (4, 3)))
     with pytest.raises(ht.TraceError, match="sort of several arrays"):
         called(lambda a: a[jnp.argsort(a)], Trace().variable("w", 0, (4,)))
+    with pytest.raises(ht.TraceError, match="dtype=float16"):
+        called(lambda a: a.astype(jnp.float16) * 2.0, Trace().variable("w", 0, (4,)))
     with pytest.raises(ht.TraceError, match="gather of negative places"):
         called(lambda a: a.at[jnp.array([-1])].get(mode="clip", wrap_negative_indices=False), Trace().variable("w", 0, (4,)))
 
