@@ -52,7 +52,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     let (mut all, mut ended, mut found) = (Vec::new(), String::new(), Vec::new());
     let mut idle = Vec::new();
     for repeat in 0..options.repeat {
-        let stem = stem(options, repeat);
+        let stem = state::stem(options, repeat);
         let opened =
             first.take().map_or_else(|| point::open(app, entry, common, repeat as u64), Ok);
         let Opened { mut oracle, inner, x, data_seed, rows, .. } = opened?;
@@ -159,18 +159,13 @@ fn begin<T: Precise>(
 ) -> Result<(Opened<T>, Chosen<T>), Failure> {
     let mut opened = point::open::<T>(app, entry, &options.common, 0)?;
     if !matches!(opened.schedule, Some(Asked::Given(_)))
-        && let Some(taken) = files.schedule::<T>(&stem(options, 0), 0)?
+        && let Some(taken) = files.schedule::<T>(&state::stem(options, 0), 0)?
     {
         opened.schedule = Some(Asked::Given(taken));
     }
     let (estimator, note) = opened.scheduled(estimator)?;
     opened.notes.extend(note);
     Ok((opened.told(), estimator))
-}
-
-/// The suffix of the files of a run.
-pub(crate) fn stem(options: &Options, repeat: usize) -> String {
-    if options.repeat == 1 { String::new() } else { format!("-{repeat}") }
 }
 
 pub(crate) fn limits(options: &Options) -> Limits {

@@ -14,12 +14,17 @@ use crate::args::Run as Options;
 use crate::atomic;
 use crate::failure::Failure;
 use crate::table::{seconds, significant};
-use crate::{point, ranks, run};
+use crate::{point, ranks};
 use hypertape_autodiff::Element;
 use hypertape_problems::Precision;
 use hypertape_solver::{
     End, Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
 };
+
+/// The suffix of the files of a run.
+pub(crate) fn stem(options: &Options, repeat: usize) -> String {
+    if options.repeat == 1 { String::new() } else { format!("-{repeat}") }
+}
 
 /// Returns the settings on which the bits of a run depend.
 pub(crate) fn settings<T: Precision>(
@@ -80,7 +85,7 @@ impl Files {
         // When other ranks look, the first one may have saved already.
         let Some(folder) = self.save.as_ref().filter(|_| ranks::first()) else { return Ok(()) };
         for repeat in 0..options.repeat {
-            let stem = run::stem(options, repeat);
+            let stem = stem(options, repeat);
             let Some(path) = self.saved(&stem).filter(|path| path.is_file()) else { continue };
             let resumed = self.resumed(&stem, repeat);
             if resumed

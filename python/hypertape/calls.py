@@ -183,6 +183,9 @@ class Bilevel:
             found = "no state.json in it" if Path(save).is_dir() else "there is no such folder"
             raise InputError(f"resume: {save}: {found}, and so no run to resume")
         if save is not None:
+            if not resume and (Path(save) / "state.json").exists():
+                ways = "resume=True goes on with it, or save to another folder, or remove it"
+                raise InputError(f"save: {save}: a run is saved there and would be lost; {ways}")
             Path(save).mkdir(parents=True, exist_ok=True)
         plan = {
             "estimator": "exact" if estimator is None else _text(estimator, "estimator"),

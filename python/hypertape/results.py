@@ -24,7 +24,7 @@ def size(n: float) -> str:
 def duration(seconds: float) -> str:
     """A time in a suitable unit: ``812 us``."""
     for unit, factor in (("s", 1.0), ("ms", 1e3), ("us", 1e6)):
-        if seconds * factor >= 1.0:
+        if seconds * factor >= 0.9995:  # which is printed as 1
             break
     return f"{seconds * factor:.3g} {unit}"
 

@@ -115,6 +115,8 @@ def test_a_run_its_records_its_callback_its_limits(tmp_path, capsys):
     np.testing.assert_array_equal(again.x, run.x)
     assert len(again.records["loss"]) == 9
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["x"], run.x)
+    with pytest.raises(ht.InputError, match="a run is saved there and would be lost"):
+        problem.run(iterations=1, **options)
     with pytest.raises(ht.InputError, match="found lr 0.3, expected 0.2"):
         problem.run(iterations=9, resume=True, lr=0.2, **options)
     for folder, why in {tmp_path / "none": "there is no such folder", tmp_path / "empty": "no state.json in it"}.items():
