@@ -163,6 +163,9 @@ impl Soundness {
     /// let grown = Soundness { growth: 3e8, ..Soundness::default() };
     /// assert!(grown.warnings()[0].starts_with("the adjoint grew by a factor of 3.00e8"));
     /// assert!(Soundness::default().warnings().is_empty());
+    /// let zero = Soundness { zero: true, ..Soundness::default() };
+    /// assert!(zero.warnings()[0].starts_with("every entry of the gradient is 0"));
+    /// assert!(Soundness { vanishing: true, ..zero }.warnings()[0].starts_with("the cheap estimate is identically zero"));
     /// ```
     pub fn warnings(&self) -> Vec<String> {
         let Self { report, sensitivity, growth, vanishing, zero, loss } = self;
@@ -180,7 +183,8 @@ impl Soundness {
                  the loop diverges or is chaotic: take a smaller lr, or lr auto"
             )
         });
-        let nothing = zero.then(|| {
+        // Where the cheap estimate is zero, a draw without a correction is too.
+        let nothing = (*zero && !vanishing).then(|| {
             "every entry of the gradient is 0: what the estimate sees of the outer loss does not depend on the outer \
              variables, as if it were constant, counted errors, or no step were taken"
                 .to_owned()
