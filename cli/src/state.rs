@@ -17,6 +17,7 @@ use crate::table::{seconds, significant};
 use crate::{point, ranks};
 use hypertape_autodiff::Element;
 use hypertape_problems::Precision;
+use hypertape_solver::text::counted;
 use hypertape_solver::{
     End, Estimator, Observer, Oracle, Record, Run, RunState, Saved, Saving, Schedule, Settings,
 };
@@ -97,8 +98,7 @@ impl Files {
             let saved: Value = serde_json::from_slice(&text).unwrap_or_default();
             let whose = match saved["state"]["iteration"].as_u64() {
                 Some(0) => continue,
-                Some(1) => "a run of 1 iteration".to_owned(),
-                Some(n) => format!("a run of {n} iterations"),
+                Some(n) => format!("a run of {}", counted(n, "iteration")),
                 None => "another run".to_owned(),
             };
             let folder = folder.display();

@@ -26,7 +26,7 @@ use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::Element;
-use hypertape_solver::text::plain;
+use hypertape_solver::text::{counted, plain};
 use hypertape_solver::{Error, expect_in};
 
 use crate::labelled::Labelled;
@@ -409,7 +409,7 @@ fn pair<T: Element>(
     label_name: Name,
     labels: Rows<f64>,
 ) -> Result<Table<T>, Error> {
-    let counted = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let counted = |n: usize, what| counted(n as u64, what);
     let why = match (labels.count, labels.cols) {
         (0, _) if features.count == 0 => "no samples".to_owned(),
         (n, 1) if n == features.count => {

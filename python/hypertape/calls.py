@@ -169,8 +169,9 @@ class Bilevel:
         ``estimator`` is ``"exact"`` and ``coupling`` is ``"cold"``, unless they are given. ``algorithm``, such as ``"soba:step=0.1"``,
         replaces both by a single-loop algorithm (``ht.choices("algorithms")``).
         ``callback(record, x)`` receives the numbers of each iteration and the point before its step; it may raise ``StopIteration`` to end
-        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit, and
-        is refused if there is none. Ctrl-C ends the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits that end it early.
+        the run after that step. ``save`` is a folder for the state of the run; ``resume=True`` continues from it, bit for bit, and is refused if
+        there is none. Ctrl-C ends the run within a step and saves it. ``gradient_norm``, ``oracle_calls`` and ``time`` (seconds) are limits
+        that end it early.
         """
         core, given = self._settled(options)
         count = self._defaults["iterations"] if iterations is None else _count(iterations, "iterations", 0)
@@ -179,11 +180,12 @@ class Bilevel:
                 raise InputError(f"{name}: found {value!r} with algorithm={algorithm!r}, which replaces it: expected one of them")
         if resume and save is None:
             raise InputError("resume: found no folder, expected one as save")
-        if resume and not (Path(save) / "state.json").exists():
+        saved = save is not None and (Path(save) / "state.json").exists()
+        if resume and not saved:
             found = "no state.json in it" if Path(save).is_dir() else "there is no such folder"
             raise InputError(f"resume: {save}: {found}, and so no run to resume")
         if save is not None:
-            if not resume and (Path(save) / "state.json").exists():
+            if saved and not resume:
                 ways = "resume=True goes on with it, or save to another folder, or remove it"
                 raise InputError(f"save: {save}: a run is saved there and would be lost; {ways}")
             Path(save).mkdir(parents=True, exist_ok=True)

@@ -68,15 +68,15 @@ impl Itinerary {
     /// Returns [`Error::Invalid`] if the schedule does not suit the loop, and [`Error::Told`] if the number of steps is
     /// not known and the schedule depends on it.
     pub(crate) fn new(schedule: Schedule, length: Length, rehearsal: bool) -> Result<Self, Error> {
-        let open = |c: usize, most| {
+        let online = |c: usize, most| {
             Schedule::Online { c }.actions(if rehearsal { most } else { usize::MAX })
         };
         let (mut actions, most) = match (length, schedule) {
             (Length::Known(r), _) => (schedule.actions(r)?, r),
-            (Length::AtMost(r), Schedule::Online { c }) => (open(c, r)?, r),
+            (Length::AtMost(r), Schedule::Online { c }) => (online(c, r)?, r),
             // No more states than the longest loop has.
             (Length::AtMost(r), Schedule::StoreAll { keep: Keep::States }) => {
-                (open(r.max(1), r)?, r)
+                (online(r.max(1), r)?, r)
             }
             (Length::AtMost(_), _) => {
                 return Err(Error::told(format!(
@@ -96,6 +96,14 @@ impl Itinerary {
             actions.reserve(all)?;
         }
         Ok(Self { schedule, length, actions, slots, bytes, rehearsal, unseen })
+    }
+
+    /// Returns the largest number of steps of a loop whose end is found on the way, as a rehearsal finds none.
+    fn open(&self) -> Option<usize> {
+        match self.length {
+            Length::AtMost(most) if !self.rehearsal => Some(most),
+            _ => None,
+        }
     }
 
     /// Number of tapes kept at the same time.
@@ -181,20 +189,19 @@ pub(crate) fn execute<T: Element, C: Chain<T>>(
     state: &mut Vec<T>,
     x_bar: &mut [T],
 ) -> Result<(T, Vec<T>), Error> {
-    let n = state.len();
-    let Itinerary { actions, slots, length, bytes, rehearsal, unseen, .. } = itinerary;
+    let (n, open) = (state.len(), itinerary.open());
+    let Itinerary { actions, slots, bytes, rehearsal, unseen, .. } = itinerary;
     actions.restart();
     chain.pool().meter.hold(*bytes);
-    let open = matches!(*length, Length::AtMost(_)) && !*rehearsal;
     let mut ram = Stored::default();
-    if !open {
+    if open.is_none() {
         ram.extend(chain.pool(), slots[0], n)?;
     }
     let mut spill: Option<Spill> = None;
     let mut bar = chain.pool().take(n)?;
     // Whether the spare vector, which is `bar` until the turn, holds the state after the current one.
     let mut ahead = false;
-    if let (Length::AtMost(most), true) = (*length, open) {
+    if let Some(most) = open {
         for t in 0..most {
             bar.copy_from_slice(state);
             if chain.advance(t, &mut bar)? || t + 1 == most {

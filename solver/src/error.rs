@@ -199,7 +199,7 @@ impl fmt::Display for Error {
                 f,
                 "the linear system is solved worse than by v = 0: relative residual {residual:.2e} after {}; \
                  its matrix is singular or nearly, or a step of the solver too long",
-                counted(*iterations, "iteration")
+                counted(*iterations as u64, "iteration")
             ),
             Self::Diverged { loss, limit } => {
                 write!(

@@ -84,7 +84,7 @@ impl fmt::Display for Report {
         }
         if let Some(residual) = residual.filter(|r| *r > SOLVED) {
             let line = if early { "\n" } else { "" };
-            let iterations = crate::text::counted(*iterations, "iteration");
+            let iterations = crate::text::counted(*iterations as u64, "iteration");
             write!(
                 f,
                 "{line}the linear system is not solved: relative residual {residual:.2e} after {iterations}; \

@@ -37,7 +37,7 @@ pub fn plain(value: f64) -> String {
 /// use hypertape_solver::text::counted;
 /// assert_eq!([0, 1, 2].map(|n| counted(n, "iteration")), ["0 iterations", "1 iteration", "2 iterations"]);
 /// ```
-pub fn counted(n: usize, noun: &str) -> String {
+pub fn counted(n: u64, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
