@@ -40,19 +40,8 @@ use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
 use crate::shape::Shape;
 
-pub use crate::passes::flat::{Bars, Group, Join, Mode, Planes, Tangents, Values};
+pub use crate::passes::flat::{Bars, Group, Join, Mode, Planes, Tangents, Values, Wanted};
 pub(crate) use crate::passes::flat::{cut, write_plane};
-
-/// The part of the adjoint of a group that is wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// Nothing: the group is passive.
-    Nothing,
-    /// Only the tangents, which move up by one place, so that the first is in the place of the value.
-    Tangents,
-    /// Everything.
-    All,
-}
 
 /// Evaluates a function in one mode.
 ///

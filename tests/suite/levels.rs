@@ -40,14 +40,21 @@ fn sources(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// The module paths that the `use` lines of a file name, with `super` and `crate` resolved to a path in the crate.
-/// Lines after the unit tests begin do not count.
+/// The module paths that the code of a file names, in `use` and in expressions alike, with `super` and `crate` resolved
+/// to a path in the crate. Comments do not count, nor lines after the unit tests begin.
 fn uses(text: &str, module: &[String]) -> Vec<Vec<String>> {
     let code = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let code: String = code
+        .lines()
+        .map(|l| l.split("//").next().unwrap_or(l))
+        .fold(String::new(), |s, l| s + "\n" + l);
     let mut found = Vec::new();
     for statement in code.split(';') {
-        let Some(start) = statement.rfind("\nuse ").map(|i| i + 5) else { continue };
-        expand(statement[start..].trim(), &mut Vec::new(), &mut found);
+        let start = statement.rfind("\nuse ").or_else(|| statement.rfind("\npub use "));
+        let (expressions, list) = statement.split_at(start.unwrap_or(statement.len()));
+        paths(expressions, &mut found);
+        let list = list.trim().trim_start_matches("pub ").trim_start_matches("use ");
+        expand(list, &mut Vec::new(), &mut found);
     }
     for path in &mut found {
         let resolved = match path[0].as_str() {
@@ -62,6 +69,27 @@ fn uses(text: &str, module: &[String]) -> Vec<Vec<String>> {
         *path = std::iter::once("crate".to_owned()).chain(resolved).collect();
     }
     found
+}
+
+/// The paths `crate::..` and `super::..` within expressions, signatures and `use` statements of functions.
+fn paths(code: &str, found: &mut Vec<Vec<String>>) {
+    let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
+    for root in ["crate::", "super::"] {
+        for (start, _) in code.match_indices(root) {
+            let (before, rest) = code.split_at(start);
+            if before.ends_with(|c| part_of_a_name(c) || c == ':') {
+                continue;
+            }
+            let end = rest.find(|c| !part_of_a_name(c) && c != ':').unwrap_or(rest.len());
+            match rest[end..].chars().next() {
+                Some('{') => {
+                    expand(&rest[..=rest.find('}').unwrap_or(end)], &mut Vec::new(), found)
+                }
+                Some('$') => {} // The caller of the macro names the rest.
+                _ => expand(rest[..end].trim_end_matches(':'), &mut Vec::new(), found),
+            }
+        }
+    }
 }
 
 /// Splits `a::{b, c::d}` into its paths.
@@ -143,10 +171,13 @@ fn every_file_is_listed_and_uses_only_lower_levels() {
 
 #[test]
 fn upward_uses_would_be_seen() {
-    let text = "\nuse crate::{a::B, c::{d, E}};\nuse super::f::G;\nuse std::fmt;\n#[cfg(test)]\nuse crate::z;";
+    let text = "\nuse crate::{a::B, c::{d, E}};\nuse super::f::G;\nuse std::fmt;\n\
+                fn g() -> crate::h::I {\n    super::super::j::k(crate::l::m())\n} // crate::n\n#[cfg(test)]\nuse crate::z;";
     let module = ["x".to_owned(), "y".to_owned()];
     let paths: Vec<String> = uses(text, &module).iter().map(|p| p.join("::")).collect();
-    assert_eq!(paths, ["crate::a::B", "crate::c::d", "crate::c::E", "crate::x::f::G", "std::fmt"]);
+    let in_use = ["crate::a::B", "crate::c::d", "crate::c::E", "crate::x::f::G", "std::fmt"];
+    assert_eq!(paths[..5], in_use);
+    assert_eq!(paths[5..], ["crate::h::I", "crate::l::m", "crate::j::k"]);
     let levels = BTreeMap::from([("s/c.rs".to_owned(), 3.0), ("s/c/d.rs".to_owned(), 1.0)]);
     let at = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|&p| p.to_owned()).collect();

@@ -9,8 +9,18 @@ use crate::array::var::Var;
 use crate::array::vectors::axpy;
 use crate::array::{Array, List};
 use crate::fault::{Fault, expect_length};
-use crate::passes::Wanted;
 use crate::shape::Shape;
+
+/// The part of the adjoint of a group that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Nothing: the group is passive.
+    Nothing,
+    /// Only the tangents, which move up by one place, so that the first is in the place of the value.
+    Tangents,
+    /// Everything.
+    All,
+}
 
 /// An array with a value and, in forward mode, tangents.
 pub trait Planes<'a, T: Element>: Array<'a, Elem = T> {

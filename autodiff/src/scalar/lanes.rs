@@ -133,7 +133,11 @@ number! { lanes::of_points [T: Scalar, const N: usize] Lanes<T, N> {
 
 /// The operations at each point, by the names of `rules.rs`.
 pub(crate) mod of_points {
-    use super::{Lanes, Scalar, from_fn};
+    use std::array::from_fn;
+
+    use crate::array::element::Element;
+    use crate::scalar::lanes::Lanes;
+    use crate::scalar::real::Scalar;
 
     pub(crate) const ORDER: u32 = 0;
 
@@ -171,7 +175,7 @@ pub(crate) mod of_points {
 
     #[inline(always)]
     pub(crate) fn quotient<T: Scalar, const N: usize>(c: f64, x: Lanes<T, N>) -> Lanes<T, N> {
-        Lanes::passive(T::constant(crate::Element::from_f64(c))) / x
+        Lanes::passive(T::constant(Element::from_f64(c))) / x
     }
 
     #[inline(always)]
