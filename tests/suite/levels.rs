@@ -83,7 +83,7 @@ fn paths(code: &str, found: &mut Vec<Vec<String>>) {
             let end = rest.find(|c| !part_of_a_name(c) && c != ':').unwrap_or(rest.len());
             match rest[end..].chars().next() {
                 Some('{') => {
-                    expand(&rest[..=rest.find('}').unwrap_or(end)], &mut Vec::new(), found)
+                    expand(&rest[..=rest.find('}').unwrap_or(end)], &mut Vec::new(), found);
                 }
                 Some('$') => {} // The caller of the macro names the rest.
                 _ => expand(rest[..end].trim_end_matches(':'), &mut Vec::new(), found),
