@@ -321,6 +321,11 @@ fn losses_of_linear_models_are_found() {
         let part = graph.unwrap().split(N, sampled).unwrap().part;
         let fused = part.fused(|name| ["X", "y"].contains(&name)).unwrap();
         assert_eq!(part.nodes() - fused.nodes(), fewer, "{name}");
+        assert_eq!(
+            fused.reads_rows_once(|name| name == "X"),
+            fewer > 0 && name != "classes",
+            "{name}"
+        );
         for window in [Window::ALL, Window::new(1..4, 6)] {
             let found = [&part, &fused].map(|graph| {
                 let (mut gradient, mut product) = (vec![0.0; n], vec![0.0; n]);

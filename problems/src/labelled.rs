@@ -8,7 +8,7 @@ use hypertape_solver::stats::moments;
 use hypertape_solver::{Draw, Error, Rows, Samples as Seen};
 use rand::RngExt;
 
-use crate::samples::DataMatrix;
+use crate::samples::{DataMatrix, pass_rows};
 
 /// The values of the samples, one row per sample.
 #[derive(Clone, Debug)]
@@ -265,6 +265,14 @@ impl<T: Element> Labelled<T> {
                 let least = BLOCK_COLUMNS * matrix.cols() as usize;
                 (least * self.len()).div_ceil(matrix.entries().max(1)).max(16).min(self.len())
             }
+        }
+    }
+
+    /// [`block_rows`](Self::block_rows) of a loss of one score per sample, which reads dense samples once.
+    pub(crate) fn block_rows_of_one_score(&self) -> usize {
+        match &self.features {
+            Features::Dense(samples) => pass_rows::<T>(self.len(), samples.width() as usize),
+            Features::Sparse(_) => self.block_rows(),
         }
     }
 

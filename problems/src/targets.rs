@@ -86,9 +86,10 @@ impl<T: Element> Targets<T> {
         &self.numbers
     }
 
-    /// Samples per block of a loss; see [`Labelled::block_rows`].
+    /// Samples per block of a loss, for [`Bilevel::block`](hypertape_solver::Bilevel::block): more than
+    /// [`Labelled::block_rows`], because the loss of one score per sample reads dense samples once.
     pub fn block_rows(&self) -> usize {
-        self.samples.block_rows()
+        self.samples.block_rows_of_one_score()
     }
 
     /// Number of mini-batches of `size` samples; see [`Labelled::batches`].

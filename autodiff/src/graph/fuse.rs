@@ -77,6 +77,25 @@ impl<T: Element> Graph<T> {
         let outputs: Vec<usize> = self.outputs.iter().map(|&output| place[output]).collect();
         builder.finish(&outputs)
     }
+
+    /// Whether all losses of samples are of linear models with one score per sample, as [`fused`](Self::fused) finds
+    /// them. Such a loss reads its rows once, also where it is differentiated. `data` names the data. Cost: one pass
+    /// over the nodes.
+    pub fn reads_rows_once(&self, data: impl Fn(&str) -> bool) -> bool {
+        let matrix = |of: usize| match self.nodes[of].op {
+            Op::Input(number) => self.nodes[of].shape.cols > 1 && data(&self.inputs[number].name),
+            _ => false,
+        };
+        let rows = |&of: &usize| match self.nodes[of].op {
+            Op::Cut => matrix(self.nodes[of].of[0]),
+            _ => matrix(of),
+        };
+        self.nodes.iter().all(|node| match &node.op {
+            Op::Cut => true,
+            Op::Fused(fused) => !matches!(fused.losses, Losses::CrossEntropy(_)),
+            _ => !node.of.iter().any(rows),
+        })
+    }
 }
 
 impl Search<'_> {

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{GraphStatement, finite, told};
 use crate::labelled::ContiguousBatch;
-use crate::samples::{DataMatrix, block_rows};
+use crate::samples::{DataMatrix, block_rows, pass_rows};
 
 /// The arrays and lists that graphs use in addition to variables.
 #[derive(Clone, Debug)]
@@ -218,6 +218,7 @@ impl<T: Element> Loss<T> {
         for list in graph.lists().iter().filter(|list| samples.contains(&list.name)) {
             rows.push((&list.name, list.len));
         }
+        let data = |name: &str| !name.starts_with("x.") && !name.starts_with("w.");
         let split = match rows[..] {
             [] => Err("no data that is declared as samples".to_owned()),
             [(first, n), ..] => {
@@ -230,7 +231,6 @@ impl<T: Element> Loss<T> {
                         GraphError::Invalid { found, .. } => found,
                         other => GraphError::to_string(&other),
                     };
-                    let data = |name: &str| !name.starts_with("x.") && !name.starts_with("w.");
                     graph.split(count, sampled).map_err(told).and_then(|Split { part, rest }| {
                         Ok(Split { part: part.fused(data).map_err(told)?, rest })
                     })
@@ -238,7 +238,9 @@ impl<T: Element> Loss<T> {
             }
         };
         let samples = rows.first().filter(|_| split.is_ok()).map_or(0, |(_, n)| *n);
-        Ok(Self { what, function, split, samples, block: block_rows::<T>(width) })
+        let once = split.as_ref().is_ok_and(|split| split.part.reads_rows_once(data));
+        let block = if once { pass_rows::<T>(samples, width) } else { block_rows::<T>(width) };
+        Ok(Self { what, function, split, samples, block })
     }
 
     pub(super) fn name(&self) -> &'static str {
