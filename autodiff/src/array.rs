@@ -263,7 +263,22 @@ pub trait Array<'a>:
     /// transpose it.
     fn matmul_transposed(self, transposed: bool, other: Self, other_transposed: bool) -> Self {
         let mut out = [self];
-        self.products(ProductForm::left(transposed, other_transposed), &[other], &mut out);
+        self.products(ProductForm::left(transposed, other_transposed), &[other], &[], &mut out);
+        out[0]
+    }
+    /// Returns `self weights + bias`, a layer of a network, in one operation. `bias` is a row, which is added to each row
+    /// of the product, or an array of the shape of the product.
+    ///
+    /// ```
+    /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
+    /// let arena = Arena::new();
+    /// let inputs = Tensor::new(&arena, Shape::new(2, 2), &[1.0, 2.0, 3.0, 4.0]);
+    /// let [weights, bias] = [&[10.0, 1.0], &[0.5]].map(|v: &[f64]| Tensor::new(&arena, Shape::column(v.len()), v));
+    /// assert_eq!(inputs.affine(weights, bias).values(), [12.5, 34.5]);
+    /// ```
+    fn affine(self, weights: Self, bias: Self) -> Self {
+        let mut out = [self];
+        self.products(ProductForm::left(false, false), &[weights], &[Some(bias)], &mut out);
         out[0]
     }
     /// Filters the images `self` with `kernel`; see [`Convolution`] for the layout of rows.

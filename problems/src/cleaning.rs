@@ -153,7 +153,7 @@ impl<T: Element> Cleaning<T> {
     ) -> A {
         let first = part.times(w[0], range);
         match *w {
-            [_, b1, w2, b2] => (first + b1).tanh().matmul(w2) + b2,
+            [_, b1, w2, b2] => (first + b1).tanh().affine(w2, b2),
             _ => first,
         }
     }

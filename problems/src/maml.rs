@@ -95,9 +95,9 @@ impl<T: Element> Maml<T> {
     /// Returns the mean squared error of the network on the points of the task of `draw`.
     fn error<'a, A: Array<'a, Elem = T>>(&self, w: &[A], points: &'a Points<T>, draw: Draw) -> A {
         let [inputs, targets] = points.of(w[0], self.tasks, draw);
-        let hidden = (inputs.matmul(w[0]) + w[1]).tanh();
-        let hidden = (hidden.matmul(w[2]) + w[3]).tanh();
-        (hidden.matmul(w[4]) + w[5]).squared_error(targets) / targets.shape().len() as f64
+        let hidden = inputs.affine(w[0], w[1]).tanh();
+        let hidden = hidden.affine(w[2], w[3]).tanh();
+        hidden.affine(w[4], w[5]).squared_error(targets) / targets.shape().len() as f64
     }
 }
 

@@ -168,7 +168,7 @@ impl Network {
                 Layer::MaxPool(size) => max_pool(s, [height, width], size),
                 Layer::MeanPool(size) => mean_pool(s, [height, width], size),
                 Layer::Dense(_) => {
-                    s.reshape(Shape::new(count, height * width * channels)).matmul(next()) + next()
+                    s.reshape(Shape::new(count, height * width * channels)).affine(next(), next())
                 }
             };
             [height, width, channels] = layer.output([height, width, channels]);

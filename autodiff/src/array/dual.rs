@@ -13,6 +13,7 @@ use crate::functions::rule::Slope;
 use crate::functions::rule::Unary;
 use crate::shape::{Axis, Shape};
 use num_traits::Zero;
+use smallvec::SmallVec;
 
 /// A value with `N` tangents. An absent tangent is zero and costs nothing.
 ///
@@ -137,33 +138,39 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
         chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
+    fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]) {
         // The shared value is multiplied with all values and tangents of the others in one pass.
-        let mut planes = List::new();
-        for other in others {
+        let (mut planes, mut added) = (List::new(), SmallVec::<[Option<A>; 6]>::new());
+        for (i, other) in others.iter().enumerate() {
+            let onto = onto.get(i).copied().flatten();
             planes.push(other.value);
-            planes.extend(other.tangents.into_iter().flatten());
+            added.push(onto.map(|onto| onto.value));
+            for (k, tangent) in other.tangents.into_iter().enumerate() {
+                planes.extend(tangent);
+                added.extend(tangent.map(|_| onto.and_then(|onto| onto.tangents[k])));
+            }
         }
         let mut results = List::from_elem(self.value, planes.len());
-        self.value.products(form, &planes, &mut results);
+        self.value.products(form, &planes, &added, &mut results);
         let mut results = results.into_iter();
-        for (out, other) in out.iter_mut().zip(others) {
+        for (i, (out, other)) in out.iter_mut().zip(others).enumerate() {
             // `results` is as long as `planes`, filled in the order in which it is read here.
             let value = results.next().unwrap_or(other.value);
-            *out = Self { value, tangents: other.tangents.map(|t| t.and_then(|_| results.next())) };
-        }
-        if self.tangents.iter().all(Option::is_none) {
-            return;
-        }
-        // Each shared tangent is multiplied with the values of the others.
-        let values: List<A> = others.iter().map(|o| o.value).collect();
-        for (i, tangent) in self.tangents.into_iter().enumerate() {
-            let Some(tangent) = tangent else { continue };
-            let mut moved = List::from_elem(tangent, values.len());
-            tangent.products(form, &values, &mut moved);
-            for (out, moved) in out.iter_mut().zip(moved) {
-                out.tangents[i] = add_present(out.tangents[i], Some(moved));
+            let mut tangents = other.tangents.map(|t| t.and_then(|_| results.next()));
+            let onto = onto.get(i).copied().flatten().map_or([None; N], |onto| onto.tangents);
+            for (k, (moved, added)) in tangents.iter_mut().zip(onto).enumerate() {
+                let first = moved.or(added);
+                *moved = match self.tangents[k] {
+                    // To this, each shared tangent adds its product with the value of the other.
+                    Some(tangent) => {
+                        let mut sum = [tangent];
+                        tangent.products(form, &[other.value], &[first], &mut sum);
+                        Some(sum[0])
+                    }
+                    None => moved.or_else(|| added.map(|row| row.broadcast_to(value.shape()))),
+                };
             }
+            *out = Self { value, tangents };
         }
     }
 
@@ -193,16 +200,14 @@ impl<'a, A: Array<'a>, const N: usize> Primitives<'a, A::Elem> for Dual<A, N> {
     fn product_tangents_only(self, form: ProductForm, other: Self) -> Option<Self> {
         let planes: List<A> = other.tangents.into_iter().flatten().collect();
         let mut moved = List::from_elem(self.value, planes.len());
-        self.value.products(form, &planes, &mut moved);
+        self.value.products(form, &planes, &[], &mut moved);
         let mut moved = moved.into_iter();
         let tangents = std::array::from_fn(|i| {
             let first = other.tangents[i].and_then(|_| moved.next());
-            let second = self.tangents[i].map(|tangent| {
-                let mut out = [tangent];
-                tangent.products(form, &[other.value], &mut out);
-                out[0]
-            });
-            add_present(first, second)
+            let Some(tangent) = self.tangents[i] else { return first };
+            let mut sum = [tangent];
+            tangent.products(form, &[other.value], &[first], &mut sum);
+            Some(sum[0])
         });
         Self { value: other.value, tangents }.tangents_only()
     }

@@ -108,6 +108,7 @@ kernels! {
         labels: &[u32], planes: &mut [&mut [Self]], p: &[&[Self]], losses: &mut [&mut [Self]]
     );
     axpy = vectors::axpy [](y: &mut [Self], a: Self, x: &[Self]);
+    add_to_rows = vectors::add_to_rows [](out: &mut [Self], row: &[Self]);
     transpose = product::pack::turned [](x: &[Self], cols: usize, out: &mut [Self]);
     rotate = vectors::rotate [](x: &mut [Self], y: &mut [Self], cos: Self, sin: Self);
     all_finite = vectors::all_finite [](x: &[Self]) -> bool;

@@ -61,9 +61,10 @@ pub trait Primitives<'a, T: Element>: Copy {
     /// Returns the derivative of [`chain`](Self::chain) when `x` of `at = [x, y]` moves by `dx` and `self` by `dc`:
     /// `f''(x) dx self + f'(x) dc`.
     fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self>;
-    /// Computes `out_i = self others_i` or `out_i = others_i self`, and reads `self` once where the type allows it.
-    /// `out` is as long as `others`.
-    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]);
+    /// Computes `out_i = self others_i + onto_i` or `out_i = others_i self + onto_i`, and reads `self` once where the type
+    /// allows it. `out` is as long as `others`, and so is `onto`, unless nothing is added and it is empty. An array that
+    /// is added is of the shape of the product, or one row that is added to each row.
+    fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]);
     /// Returns the tangents alone, which move up by one place, so that the first is where the value was. `None` if
     /// there are none.
     fn tangents_only(self) -> Option<Self> {

@@ -4,6 +4,7 @@
 use crate::array::Array;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::Bilinear;
+use crate::array::primitives::{ProductForm, Side};
 use crate::functions::rule::{Rule, Slope, Term};
 use crate::shape::Axis;
 
@@ -112,4 +113,28 @@ impl Bilinear {
             (Self::Convolve(map, role), false) => c.convolve_for(other, map, role.next().next()),
         }
     }
+}
+
+/// Returns the adjoint of one factor of `y = op(a) op(b)`: `c` times the other factor, which is on `side` of `c` and
+/// enters as `op`, or the transpose of that product if the factor itself entered transposed. Unless `all` of it is
+/// wanted, only its tangents, which move up by one place.
+///
+/// The other factor is the shared operand, so that it is read once for all planes of `c`.
+pub(crate) fn factor_adjoint<'a, A: Array<'a>>(
+    c: A,
+    side: Side,
+    (other, op): (A, bool),
+    flipped: bool,
+    all: bool,
+) -> Option<A> {
+    // (c M)^T = M^T c^T
+    let opposite = if side == Side::Left { Side::Right } else { Side::Left };
+    let (transposed, side) = if flipped { (!op, opposite) } else { (op, side) };
+    let form = ProductForm { side, transposed, others_transposed: flipped };
+    if !all {
+        return other.product_tangents_only(form, c);
+    }
+    let mut out = [c];
+    other.products(form, &[c], &[], &mut out);
+    Some(out[0])
 }

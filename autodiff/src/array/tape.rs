@@ -17,9 +17,9 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::linear::{Bilinear, Linear};
 use crate::array::linear_loss::{Kept, NAME};
 use crate::array::primitives::SELECT;
-use crate::array::rules::dot_over;
+use crate::array::rules::{dot_over, factor_adjoint};
 use crate::array::waiting::Waiting;
-use crate::array::{Array, ProductForm, Side};
+use crate::array::{Array, Side};
 use crate::custom::{Custom, Product};
 use crate::fault::Fault;
 use crate::functions::rule::Slope;
@@ -106,12 +106,13 @@ pub(crate) enum Op<'a, A, T> {
         of: [Option<NodeId>; 2],
         mask: A,
     },
-    /// `op(a) op(b)`, each transposed on request.
+    /// `op(a) op(b)`, each transposed on request, plus an array of shape `onto`.
     Product {
-        of: [Option<NodeId>; 2],
+        of: [Option<NodeId>; 3],
         a: A,
         b: A,
         transposed: [bool; 2],
+        onto: Shape,
     },
     Bilinear {
         of: [Option<NodeId>; 2],
@@ -358,13 +359,18 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     }
                 }
             }
-            Op::Product { of, a, b, transposed: [ta, tb] } => {
+            Op::Product { of, a, b, transposed: [ta, tb], onto } => {
                 let (a, b) = (near(a), near(b));
+                if let Some(of) = of[2] {
+                    give(of, Some(c.sum_to(onto)));
+                }
                 if let Some(of) = of[0] {
-                    self.add(of, product_part(c, Side::Right, (b, !tb), ta, of.wanted));
+                    let all = of.wanted == Wanted::All;
+                    self.add(of, factor_adjoint(c, Side::Right, (b, !tb), ta, all));
                 }
                 if let Some(of) = of[1] {
-                    self.add(of, product_part(c, Side::Left, (a, !ta), tb, of.wanted));
+                    let all = of.wanted == Wanted::All;
+                    self.add(of, factor_adjoint(c, Side::Left, (a, !ta), tb, all));
                 }
             }
             Op::Bilinear { of, a, b, f } => {
@@ -421,30 +427,5 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 }
             }
         }
-    }
-}
-
-/// Returns the adjoint of one factor of `y = op(a) op(b)`: `c` times the other factor, which is on `side` of `c` and
-/// enters as `op`, or the transpose of that product if the factor itself entered transposed.
-///
-/// The other factor is the shared operand, so that it is read once for all planes of `c`.
-fn product_part<'a, A: Array<'a>>(
-    c: A,
-    side: Side,
-    (other, op): (A, bool),
-    flipped: bool,
-    wanted: Wanted,
-) -> Option<A> {
-    // (c M)^T = M^T c^T
-    let opposite = if side == Side::Left { Side::Right } else { Side::Left };
-    let (transposed, side) = if flipped { (!op, opposite) } else { (op, side) };
-    let form = ProductForm { side, transposed, others_transposed: flipped };
-    match wanted {
-        Wanted::All => {
-            let mut out = [c];
-            other.products(form, &[c], &mut out);
-            Some(out[0])
-        }
-        Wanted::Tangents => other.product_tangents_only(form, c),
     }
 }

@@ -221,7 +221,7 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         Some(Self::result(self.arena, f.name(), self.shape, data))
     }
 
-    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
+    fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]) {
         const NAME: &str = "matmul";
         let shared = self.operand(form.transposed);
         let left = form.side == Side::Left;
@@ -246,9 +246,17 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             shapes.push(shape);
         }
         T::products(shared, left, &operands, &mut buffers);
-        for ((out, buffer), shape) in out.iter_mut().zip(buffers).zip(shapes) {
+        for (i, ((out, buffer), shape)) in out.iter_mut().zip(buffers).zip(shapes).enumerate() {
             // SAFETY: a product writes every entry of its result.
-            *out = Self::result(self.arena, NAME, shape, Ok(unsafe { filled(buffer) }));
+            let buffer = unsafe { filled(buffer) };
+            if let Some(onto) = onto.get(i).copied().flatten() {
+                if onto.shape != shape && onto.shape != Shape::new(1, shape.cols) {
+                    *out = Self { shape, ..*out }.mismatch("affine", onto.shape);
+                    continue;
+                }
+                T::add_to_rows(buffer, onto.data);
+            }
+            *out = Self::result(self.arena, NAME, shape, Ok(buffer));
         }
     }
 

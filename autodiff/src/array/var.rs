@@ -83,12 +83,23 @@ impl<'a, A: Array<'a>> Var<'a, A> {
         value: A,
         op: impl FnOnce([Option<NodeId>; 2]) -> Op<'a, A, A::Elem>,
     ) -> Self {
-        if !std::ptr::eq(self.tape, other.tape) {
+        self.several([Some(self), Some(other)], operation, value, op)
+    }
+
+    /// Makes the result of an operation on the operands that are present, of which `self` is one.
+    fn several<const N: usize>(
+        self,
+        operands: [Option<Self>; N],
+        operation: &'static str,
+        value: A,
+        op: impl FnOnce([Option<NodeId>; N]) -> Op<'a, A, A::Elem>,
+    ) -> Self {
+        if operands.iter().flatten().any(|other| !std::ptr::eq(self.tape, other.tape)) {
             self.tape.arena().raise(Fault::ForeignTape { operation });
             return self.tape.passive(value);
         }
-        let of = [self.id(), other.id()];
-        let passive = of == [None, None];
+        let of = operands.map(|operand| operand.and_then(Self::id));
+        let passive = of.iter().all(Option::is_none);
         let node = if passive { None } else { self.tape.record(op(of), Wanted::All) };
         Var { value, node, tape: self.tape }
     }
@@ -167,14 +178,17 @@ impl<'a, A: Array<'a>> Primitives<'a, A::Elem> for Var<'a, A> {
         chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
-        for (out, &other) in out.iter_mut().zip(others) {
+    fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]) {
+        for (i, (out, &other)) in out.iter_mut().zip(others).enumerate() {
+            let onto = onto.get(i).copied().flatten();
             let mut value = [self.value];
-            let partner = [other.value];
-            self.value.products(form, &partner, &mut value);
+            let added = [onto.map(|onto| onto.value)];
+            self.value.products(form, &[other.value], &added, &mut value);
             let ([left, right], transposed) = form.factors(self, other);
-            let (a, b) = (left.value, right.value);
-            *out = left.two(right, "matmul", value[0], |of| Op::Product { of, a, b, transposed });
+            let (a, b, shape) = (left.value, right.value, onto.map(Self::shape));
+            *out = self.several([Some(left), Some(right), onto], "matmul", value[0], |of| {
+                Op::Product { of, a, b, transposed, onto: shape.unwrap_or(Shape::EMPTY) }
+            });
         }
     }
 

@@ -144,8 +144,10 @@ impl<T: Element> Builder<T> {
         let shape = match op.primitive::<T>(&at) {
             Some(primitive) => primitive.result(&shapes),
             None if op == Op::Cut => Ok(shapes[0]),
-            None if matches!(op, Op::Fused(_)) => Ok(Shape::SCALAR),
-            None => return wrong("a node of its own kind".to_owned(), "an operation".to_owned()),
+            None => match &op {
+                Op::Fused(fused) => Ok(fused.result(&shapes)),
+                _ => return wrong("a node of its own kind".to_owned(), "an operation".to_owned()),
+            },
         };
         let shape = shape.map_err(|fault| GraphError::Operation { node, fault })?;
         if let Some(values) = self.folded(&op, of, shape) {

@@ -1,6 +1,6 @@
-//! [`Graph::fused`]: finds losses of linear models in a graph and makes each of them one operation.
+//! [`Graph::fused`]: finds what is one operation of arrays: losses of linear models, and layers `A B + c`.
 //!
-//! A loss is found if it has one of these forms, with scores `z = X w` that nothing else needs, and with data `X` and
+//! A layer is a product that nothing else needs plus an array of its shape or one row. A loss is found if it has one of these forms, with scores `z = X w` that nothing else needs, and with data `X` and
 //! `y`:
 //!
 //! | loss of a row | how it is written |
@@ -21,6 +21,8 @@ use crate::graph::operations::Op;
 use crate::graph::{Graph, Node};
 use crate::shape::Shape;
 
+const PRODUCT: Op = Op::Matmul { left_transposed: false, right_transposed: false };
+
 /// A column of losses that was found.
 struct Found {
     losses: Losses,
@@ -39,7 +41,7 @@ struct Search<'g> {
 }
 
 impl<T: Element> Graph<T> {
-    /// Returns the graph with each loss of a linear model as one operation. `data` says which inputs are never
+    /// Returns the graph with each loss of a linear model, and each layer, as one operation. `data` says which inputs are never
     /// differentiated. Results may differ in the last bits. Cost: one pass over the nodes.
     ///
     /// # Errors
@@ -66,6 +68,9 @@ impl<T: Element> Graph<T> {
                 _ => {
                     if let Some((found, weights)) = search.total(k) {
                         search.push(&mut builder, &place, found, weights)?
+                    } else if let Some(of) = search.layer(k) {
+                        let of = of.map(|of| place[of]);
+                        builder.push_rows(Op::Fused(Fused::Affine), &of, node.rows)?
                     } else {
                         let of: Vec<usize> = node.of.iter().map(|&of| place[of]).collect();
                         builder.push_rows(node.op.clone(), &of, node.rows)?
@@ -92,7 +97,7 @@ impl<T: Element> Graph<T> {
         };
         self.nodes.iter().all(|node| match &node.op {
             Op::Cut => true,
-            Op::Fused(fused) => !matches!(fused.losses, Losses::CrossEntropy(_)),
+            Op::Fused(Fused::Loss { losses, .. }) => !matches!(losses, Losses::CrossEntropy(_)),
             _ => !node.of.iter().any(rows),
         })
     }
@@ -155,6 +160,19 @@ impl Search<'_> {
         of(a, b).or_else(|| of(b, a))
     }
 
+    /// Returns the operands of node `k` as a layer.
+    fn layer(&self, k: usize) -> Option<[usize; 3]> {
+        let node = &self.nodes[k];
+        let (Op::Binary(Binary::Add), &[a, b]) = (&node.op, &node.of[..]) else { return None };
+        let of = |product: usize, added: usize| {
+            let (product, added) = (self.used(product, 1)?, (added, self.nodes[added].shape));
+            let fits = [node.shape, Shape::new(1, node.shape.cols)].contains(&added.1);
+            let layer = product.op == PRODUCT && product.shape == node.shape && fits;
+            layer.then(|| [product.of[0], product.of[1], added.0])
+        };
+        of(a, b).or_else(|| of(b, a))
+    }
+
     /// Returns losses of the scores `z`, which must have `times` uses.
     fn found(
         &self,
@@ -163,12 +181,11 @@ impl Search<'_> {
         times: usize,
         targets: Option<usize>,
     ) -> Option<Found> {
-        let (scores, plain) =
-            (self.used(z, times)?, Op::Matmul { left_transposed: false, right_transposed: false });
+        let scores = self.used(z, times)?;
         let fits = targets.is_none_or(|y| {
             self.data[y] && scores.shape.cols == 1 && self.nodes[y].shape == scores.shape
         });
-        let whole = scores.op == plain && self.data[scores.of[0]] && fits;
+        let whole = scores.op == PRODUCT && self.data[scores.of[0]] && fits;
         whole.then_some(Found { losses, z, targets })
     }
 
@@ -197,7 +214,7 @@ impl Search<'_> {
         let scores = &self.nodes[z];
         let mut of: Vec<usize> = scores.of.iter().map(|&of| place[of]).collect();
         of.extend(targets.into_iter().chain(weights).map(|k| place[k]));
-        let op = Op::Fused(Fused { losses, weighted: weights.is_some() });
+        let op = Op::Fused(Fused::Loss { losses, weighted: weights.is_some() });
         builder.push_rows(op, &of, scores.rows)
     }
 }

@@ -119,7 +119,7 @@ macro_rules! define {
             /// The rows of the samples in view, see [`Window`](crate::graph::Window).
             #[doc(hidden)]
             Cut,
-            /// A loss of a linear model, see [`Graph::fused`](crate::Graph).
+            /// Several operations in one, see [`Graph::fused`](crate::Graph).
             #[doc(hidden)]
             Fused(Fused),
             /// A function of each entry.
@@ -140,7 +140,7 @@ macro_rules! define {
                     Self::Input(_) => "input",
                     Self::Constant(_) => "constant",
                     Self::Cut => "cut",
-                    Self::Fused(_) => "linear_loss",
+                    Self::Fused(fused) => fused.name(),
                     Self::Unary(f) => f.name(),
                     Self::Binary(f) => f.file_name(),
                     $(Self::$Name { .. } => stringify!($name),)*

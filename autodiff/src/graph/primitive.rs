@@ -74,7 +74,7 @@ impl<'a, T> Primitive<'a, T> {
             Self::Binary(f) => of[0].binary(of[1], f),
             Self::Product([left, right]) => {
                 let mut out = [of[0]];
-                of[0].products(ProductForm::left(left, right), &of[1..2], &mut out);
+                of[0].products(ProductForm::left(left, right), &of[1..2], &[], &mut out);
                 out[0]
             }
             Self::Linear(f) => of[0].map_linear(f),

@@ -216,10 +216,11 @@ impl<'a, T: Element> Primitives<'a, T> for Traced<'a, T> {
         chain_tangent(self, f, at, dx, dc)
     }
 
-    fn products(self, form: ProductForm, others: &[Self], out: &mut [Self]) {
-        for (out, &other) in out.iter_mut().zip(others) {
+    fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]) {
+        for (i, (out, &other)) in out.iter_mut().zip(others).enumerate() {
             let (of, transposed) = form.factors(self, other);
-            *out = self.tracer.note(Primitive::Product(transposed), &of);
+            let product = self.tracer.note(Primitive::Product(transposed), &of);
+            *out = onto.get(i).copied().flatten().map_or(product, |onto| product + onto);
         }
     }
 

@@ -203,7 +203,7 @@ impl<T: Element> Loss<T> {
         data: &Data<T>,
         samples: &[String],
     ) -> Result<Self, Error> {
-        let function = Function::new(what, graph, variables, data)?;
+        let mut function = Function::new(what, graph, variables, data)?;
         let graph = &function.graph;
         let shapes: Vec<Shape> = graph.outputs().collect();
         if shapes != [Shape::SCALAR] {
@@ -238,6 +238,10 @@ impl<T: Element> Loss<T> {
             }
         };
         let samples = rows.first().filter(|_| split.is_ok()).map_or(0, |(_, n)| *n);
+        if split.is_err() {
+            let fused = function.graph.fused(data).map_err(|e| told(what, e.to_string()))?;
+            function.graph = fused;
+        }
         let once = split.as_ref().is_ok_and(|split| split.part.reads_rows_once(data));
         let block = if once { pass_rows::<T>(samples, width) } else { block_rows::<T>(width) };
         Ok(Self { what, function, split, samples, block })

@@ -13,6 +13,23 @@ dispatched! {
 }
 
 dispatched! {
+    /// Adds `row` to each row of `out`, whose length is a multiple of that of `row`.
+    pub(crate) fn add_to_rows<T: Number>(out: &mut [T], row: &[T]) {
+        if let [one] = *row {
+            for o in out {
+                *o += one;
+            }
+            return;
+        }
+        for out in out.chunks_exact_mut(row.len().max(1)) {
+            for (o, &r) in out.iter_mut().zip(row) {
+                *o += r;
+            }
+        }
+    }
+}
+
+dispatched! {
     /// Turns the pairs of entries: `x <- cos x - sin y` and `y <- sin x + cos y`.
     pub(crate) fn rotate<T: Number>(x: &mut [T], y: &mut [T], cos: T, sin: T) {
         for (x, y) in x.iter_mut().zip(y) {
