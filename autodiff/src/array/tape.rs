@@ -360,17 +360,16 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 }
             }
             Op::Product { of, a, b, transposed: [ta, tb], onto } => {
-                let (a, b) = (near(a), near(b));
                 if let Some(of) = of[2] {
                     give(of, Some(c.sum_to(onto)));
                 }
-                if let Some(of) = of[0] {
-                    let all = of.wanted == Wanted::All;
-                    self.add(of, factor_adjoint(c, Side::Right, (b, !tb), ta, all));
-                }
-                if let Some(of) = of[1] {
-                    let all = of.wanted == Wanted::All;
-                    self.add(of, factor_adjoint(c, Side::Left, (a, !ta), tb, all));
+                let left = (of[0], Side::Right, (near(b), !tb), ta);
+                let right = (of[1], Side::Left, (near(a), !ta), tb);
+                for (of, side, other, flipped) in [left, right] {
+                    if let Some(of) = of {
+                        let all = of.wanted == Wanted::All;
+                        self.add(of, factor_adjoint(c, side, other, flipped, all));
+                    }
                 }
             }
             Op::Bilinear { of, a, b, f } => {
