@@ -50,7 +50,7 @@ fn products<'a, A: Array<'a>>(
 ) {
     let mut out = [shared; 4];
     let out = &mut out[..others.len()];
-    shared.products(ProductForm { side, transposed, others_transposed }, others, out);
+    shared.products(ProductForm { side, transposed, others_transposed }, others, &[], out);
     black_box(out);
 }
 

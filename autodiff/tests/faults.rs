@@ -84,6 +84,10 @@ cases! {
         "matmul: shapes 3x4 and 3x1 do not match";
     matmul_transposed: |x| x[0].matmul_transposed(true, x[1], false),
         shapes("matmul", (4, 3), (4, 2)), "matmul: shapes 4x3 and 4x2 do not match";
+    affine: |x| x[0].affine(x[1], x[0]), shapes("affine", (3, 2), (3, 4)),
+        "affine: shapes 3x2 and 3x4 do not match";
+    affine_of_a_column: |x| x[0].affine(x[1], x[2]), shapes("affine", (3, 2), (3, 1)),
+        "affine: shapes 3x2 and 3x1 do not match";
     dot: |x| x[2].dot(x[3]), shapes("dot", (3, 1), (1, 4)), "dot: shapes 3x1 and 1x4 do not match";
     row_dot: |x| x[0].row_dot(x[3]), shapes("row_dot", (3, 4), (1, 4)),
         "row_dot: shapes 3x4 and 1x4 do not match";

@@ -26,7 +26,7 @@ fn together<T: Element>(
 
 fn products<'a, A: Array<'a>>(shared: A, form: ProductForm, others: &[A]) -> Vec<Vec<A::Elem>> {
     let mut out = vec![shared; others.len()];
-    shared.products(form, others, &mut out);
+    shared.products(form, others, &[], &mut out);
     shared.arena().status().unwrap();
     out.iter().map(|made| made.values().to_vec()).collect()
 }
