@@ -273,7 +273,8 @@ pub trait Array<'a>:
     /// use hypertape_autodiff::{Arena, Array, Shape, Tensor};
     /// let arena = Arena::new();
     /// let inputs = Tensor::new(&arena, Shape::new(2, 2), &[1.0, 2.0, 3.0, 4.0]);
-    /// let [weights, bias] = [&[10.0, 1.0], &[0.5]].map(|v: &[f64]| Tensor::new(&arena, Shape::column(v.len()), v));
+    /// let weights = Tensor::new(&arena, Shape::column(2), &[10.0, 1.0]);
+    /// let bias = Tensor::new(&arena, Shape::SCALAR, &[0.5]);
     /// assert_eq!(inputs.affine(weights, bias).values(), [12.5, 34.5]);
     /// ```
     fn affine(self, weights: Self, bias: Self) -> Self {
