@@ -44,9 +44,7 @@ fn every_listed_estimator_has_a_class_and_keeps_it() {
     let mut all = Vec::new();
     for &(text, class) in CLASSES {
         let momentum = if name(text) == "reversible" { 0.5 } else { 0.0 };
-        // The bytes of whole tapes are predicted to within two cache lines.
-        let spare_bytes = if text == "full-tape" { 128 } else { 0 };
-        let contract = Contract { momentum, spare_bytes, ..Contract::new(class) };
+        let contract = Contract { momentum, ..Contract::new(class) };
         let held = hold(&contract, &|| registry.estimators.parse(text));
         all.extend(held.err().map(|broken| format!("{text} as {class:?}:\n{broken}")));
     }

@@ -5,7 +5,7 @@
 //! [`Exact`](crate::Exact), so the two agree up to rounding.
 //!
 //! Cost: one recorded run of `r` inner gradients. Memory: the tape and its adjoints in the arenas, linear in `r` with a
-//! large factor. It is predicted from runs of 2, 3 and 10 steps, and overestimated by at most two cache lines.
+//! large factor. It is predicted from runs of 2 to 10 steps.
 
 use hypertape_autodiff::{ALIGNMENT, Element};
 
@@ -30,15 +30,16 @@ impl<T: Element> Estimator<T> for FullTape {
         at.inner.expect_known("full-tape")?;
         let steps = at.inner.steps();
         if oracle.rehearses() && steps > 3 {
-            // The table of records is rounded up to a whole cache line. Over 8 steps this cancels; at the end it may
-            // add a line.
+            // Lists are rounded up to whole cache lines, by the same for as many steps more as a line has words.
+            const PERIOD: usize = ALIGNMENT / size_of::<u64>();
             let mut of = |steps| {
                 oracle.mark();
                 oracle.whole_run(&at.inner.with_steps(steps), at.x, at.draw, gradient)?;
                 Ok(usize::try_from(oracle.cost().bytes_measured).unwrap_or(usize::MAX))
             };
-            let (eight, three) = (of(10)? - of(2)?, of(3)?);
-            let bytes = three + eight.saturating_mul(steps - 3) / 8 + ALIGNMENT;
+            let (first, periods) = (3 + (steps - 3) % PERIOD, (steps - 3) / PERIOD);
+            let more = of(PERIOD + 2)? - of(2)?;
+            let bytes = of(first)?.saturating_add(more.saturating_mul(periods));
             oracle.hold(bytes);
             oracle.release(bytes);
             return Ok(T::zero());
