@@ -56,6 +56,9 @@ pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<()
         let (name, lr, dtype) = (&entry.name, inner.lr(), T::NAME);
         say(out, format!("{name}: {steps} steps, lr {lr}, {dtype}, {place}"))?;
         say(out, table(&checks))?;
+        for failed in checks.iter().filter(|check| check.failed()) {
+            say(out, format!("{}: {}", failed.name, failed.meaning))?;
+        }
     }
     let failed: Vec<&str> = checks.iter().filter(|c| c.failed()).map(|c| c.name).collect();
     if failed.is_empty() {
@@ -76,7 +79,6 @@ fn table(checks: &[Check]) -> Table {
             Verdict::Skipped(why) => format!("skipped: {why}"),
             Verdict::Noted(what) => what.to_owned(),
         }),
-        ("what a failure means", &|check| check.meaning.to_owned()),
     ];
     Table::of(checks, columns)
 }

@@ -17,7 +17,7 @@ use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Rows};
 
 use crate::generator::{Stream, W2};
-use crate::labelled::{Labelled, trained_and_validated};
+use crate::labelled::{ContiguousBatch, Labelled, trained_and_validated};
 use crate::labels::corrupt;
 use crate::samples::{DataMatrix, convert, shape};
 use crate::sets::Sets;
@@ -98,11 +98,12 @@ impl<T: Element> Cleaning<T> {
     /// Creates the problem on `sets`, with a share of the training labels made wrong. All weights start at one half.
     ///
     /// # Errors
-    /// Returns [`Error::Told`] if the labels are numbers, and [`Error::Invalid`] if the share is not in [0, 1] or the
-    /// penalty is negative or not finite.
+    /// Returns [`Error::Told`] if the labels are numbers, and [`Error::Invalid`] if the share is not in [0, 1], the
+    /// penalty is negative or not finite, or a batch is larger than the training and the validation part.
     pub fn new(sets: Sets<T>, settings: &CleaningSettings) -> Result<Self, Error> {
         let &CleaningSettings { corruption, penalty, hidden, batch, seed } = settings;
         let ([train, valid, test], classes) = sets.into_classes()?;
+        ContiguousBatch::check(batch, train.len().max(valid.len()))?;
         let corruption = corrupt(train.labels(), classes, corruption, seed)?;
         hypertape_solver::Range::NOT_NEGATIVE.check("penalty", penalty)?;
         let zeros =

@@ -347,6 +347,17 @@ pub struct ContiguousBatch {
 
 #[expect(clippy::len_without_is_empty, reason = "a batch has one sample or more")]
 impl ContiguousBatch {
+    /// Refuses batches larger than all `samples`.
+    pub(crate) fn check(size: Option<usize>, samples: usize) -> Result<(), Error> {
+        match size {
+            Some(size) if size > samples => {
+                let expected = format!("{samples} samples or fewer, as many as there are");
+                Err(Error::invalid("batch", size, expected))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Number of batches of `size` among `n` samples; 1 if `size` is `None`.
     pub(crate) fn count(n: usize, size: Option<usize>) -> usize {
         n.div_ceil(size.unwrap_or(usize::MAX).max(1))

@@ -11,8 +11,8 @@ use hypertape_autodiff::{Array, Element, Shape};
 const BLOCK_BYTES: usize = 1 << 19;
 
 /// The same for a loss that reads each row once, from wherever it is. A block takes about a microsecond more than the
-/// pass over its rows; fewer blocks would leave nothing for threads to share.
-const PASS_BYTES: usize = 4 << 20;
+/// pass over its rows, and two threads need two.
+const PASS_BYTES: usize = 2 << 20;
 
 /// A dense data matrix with one sample per row. Clones share the values. The values start on a cache line, because
 /// loads that straddle two lines would make gradients about 10 % slower.

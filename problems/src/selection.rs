@@ -19,7 +19,7 @@ use hypertape_solver::text::either;
 use hypertape_solver::{Bilevel, Draw, Error, InnerLoop, Metric, Params, Range, Rows};
 
 use crate::entry::Given;
-use crate::labelled::{Labelled, trained_and_validated};
+use crate::labelled::{ContiguousBatch, Labelled, trained_and_validated};
 use crate::sets::Sets;
 use crate::setting::{Kind, Setting, settings};
 
@@ -78,7 +78,7 @@ impl<T: Element> Selection<T> {
     ///
     /// # Errors
     /// Returns [`Error::Told`] if the labels are numbers, and [`Error::Invalid`] if `penalty` is not positive and
-    /// finite.
+    /// finite, or a batch is larger than the training and the validation part.
     pub fn new(
         sets: Sets<T>,
         penalties: Penalties,
@@ -87,6 +87,7 @@ impl<T: Element> Selection<T> {
     ) -> Result<Self, Error> {
         Range::POSITIVE.check("penalty", penalty)?;
         let ([train, valid, test], classes) = sets.into_classes()?;
+        ContiguousBatch::check(batch, train.len().max(valid.len()))?;
         let columns = if classes == 2 { 1 } else { classes };
         let shape = match penalties {
             Penalties::One => Shape::SCALAR,

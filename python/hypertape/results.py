@@ -160,7 +160,14 @@ class Plan:
 
 
 class Checks(Table):
-    """Checks of a problem's derivatives, each with the observed and the allowed value."""
+    """Checks of a problem's derivatives, each with the observed and the allowed value, ``None`` if there is none.
+
+    The text explains those that failed.
+    """
+
+    def __repr__(self) -> str:
+        explained = [f"{row.check}: {row.meaning}" for row in self.rows if row.verdict == "FAILED" and hasattr(row, "meaning")]
+        return "\n".join([super().__repr__(), *explained])
 
     @property
     def failed(self) -> list[str]:

@@ -260,8 +260,9 @@ fn checked<'py, T: Number>(
         };
         let told = PyDict::new(py);
         told.set_item("check", check.name)?;
-        told.set_item("observed", check.observed)?;
-        told.set_item("allowed", check.allowed)?;
+        let known = |number: f64| (!number.is_nan()).then_some(number);
+        told.set_item("observed", known(check.observed))?;
+        told.set_item("allowed", known(check.allowed))?;
         told.set_item("verdict", verdict)?;
         told.set_item("note", note)?;
         told.set_item("meaning", check.meaning)?;

@@ -48,14 +48,25 @@ fn uses(text: &str, module: &[String]) -> Vec<Vec<String>> {
         .lines()
         .map(|l| l.split("//").next().unwrap_or(l))
         .fold(String::new(), |s, l| s + "\n" + l);
+    // A parent may re-export what its children build on it, but not use that itself.
+    let children: Vec<String> = code
+        .lines()
+        .filter_map(|l| l.trim_start_matches("pub ").strip_prefix("mod ")?.strip_suffix(';'))
+        .map(|child| format!("{child}::"))
+        .collect();
     let mut found = Vec::new();
     for statement in code.split(';') {
         let start = statement.rfind("\nuse ").or_else(|| statement.rfind("\npub use "));
         let (expressions, list) = statement.split_at(start.unwrap_or(statement.len()));
-        paths(expressions, &mut found);
-        let list = list.trim().trim_start_matches("pub ").trim_start_matches("use ");
-        expand(list, &mut Vec::new(), &mut found);
+        let roots = children.iter().map(String::as_str).chain(["crate::", "super::"]);
+        roots.for_each(|root| paths(expressions, root, &mut found));
+        let list = list.trim().trim_start_matches("use ");
+        match list.strip_prefix("pub use ") {
+            Some(exported) if children.iter().any(|child| exported.starts_with(child)) => {}
+            exported => expand(exported.unwrap_or(list), &mut Vec::new(), &mut found),
+        }
     }
+    let children: Vec<&str> = children.iter().map(|child| child.trim_end_matches(':')).collect();
     for path in &mut found {
         let resolved = match path[0].as_str() {
             "crate" => path[1..].to_vec(),
@@ -64,6 +75,7 @@ fn uses(text: &str, module: &[String]) -> Vec<Vec<String>> {
                 let base = &module[..module.len().saturating_sub(up)];
                 base.iter().chain(&path[up..]).cloned().collect()
             }
+            child if children.contains(&child) => module.iter().chain(&*path).cloned().collect(),
             _ => continue,
         };
         *path = std::iter::once("crate".to_owned()).chain(resolved).collect();
@@ -71,23 +83,19 @@ fn uses(text: &str, module: &[String]) -> Vec<Vec<String>> {
     found
 }
 
-/// The paths `crate::..` and `super::..` within expressions, signatures and `use` statements of functions.
-fn paths(code: &str, found: &mut Vec<Vec<String>>) {
+/// The paths that begin with `root` within expressions, signatures and `use` statements of functions.
+fn paths(code: &str, root: &str, found: &mut Vec<Vec<String>>) {
     let part_of_a_name = |c: char| c.is_alphanumeric() || c == '_';
-    for root in ["crate::", "super::"] {
-        for (start, _) in code.match_indices(root) {
-            let (before, rest) = code.split_at(start);
-            if before.ends_with(|c| part_of_a_name(c) || c == ':') {
-                continue;
-            }
-            let end = rest.find(|c| !part_of_a_name(c) && c != ':').unwrap_or(rest.len());
-            match rest[end..].chars().next() {
-                Some('{') => {
-                    expand(&rest[..=rest.find('}').unwrap_or(end)], &mut Vec::new(), found);
-                }
-                Some('$') => {} // The caller of the macro names the rest.
-                _ => expand(rest[..end].trim_end_matches(':'), &mut Vec::new(), found),
-            }
+    for (start, _) in code.match_indices(root) {
+        let (before, rest) = code.split_at(start);
+        if before.ends_with(|c| part_of_a_name(c) || c == ':') {
+            continue;
+        }
+        let end = rest.find(|c| !part_of_a_name(c) && c != ':').unwrap_or(rest.len());
+        match rest[end..].chars().next() {
+            Some('{') => expand(&rest[..=rest.find('}').unwrap_or(end)], &mut Vec::new(), found),
+            Some('$') => {} // The caller of the macro names the rest.
+            _ => expand(rest[..end].trim_end_matches(':'), &mut Vec::new(), found),
         }
     }
 }
@@ -171,13 +179,20 @@ fn every_file_is_listed_and_uses_only_lower_levels() {
 
 #[test]
 fn upward_uses_would_be_seen() {
-    let text = "\nuse crate::{a::B, c::{d, E}};\nuse super::f::G;\nuse std::fmt;\n\
+    let text = "\nmod m;\npub mod o;\npub use m::N;\nuse o::P;\nuse crate::{a::B, c::{d, E}};\nuse super::f::G;\nuse std::fmt;\n\
                 fn g() -> crate::h::I {\n    super::super::j::k(crate::l::m())\n} // crate::n\n#[cfg(test)]\nuse crate::z;";
     let module = ["x".to_owned(), "y".to_owned()];
     let paths: Vec<String> = uses(text, &module).iter().map(|p| p.join("::")).collect();
-    let in_use = ["crate::a::B", "crate::c::d", "crate::c::E", "crate::x::f::G", "std::fmt"];
-    assert_eq!(paths[..5], in_use);
-    assert_eq!(paths[5..], ["crate::h::I", "crate::l::m", "crate::j::k"]);
+    let in_use = [
+        "crate::x::y::o::P",
+        "crate::a::B",
+        "crate::c::d",
+        "crate::c::E",
+        "crate::x::f::G",
+        "std::fmt",
+    ];
+    assert_eq!(paths[..6], in_use);
+    assert_eq!(paths[6..], ["crate::h::I", "crate::l::m", "crate::j::k"]);
     let levels = BTreeMap::from([("s/c.rs".to_owned(), 3.0), ("s/c/d.rs".to_owned(), 1.0)]);
     let at = |path: &[&str]| {
         let path: Vec<String> = path.iter().map(|&p| p.to_owned()).collect();

@@ -5,7 +5,7 @@ use hypertape_autodiff::{Array, Element, Graph, List, Shape};
 use hypertape_solver::{Draw, Error, Params, Rows};
 use smallvec::SmallVec;
 
-use super::{GraphStatement, finite, told};
+use super::statement::{GraphStatement, finite, told};
 use crate::labelled::ContiguousBatch;
 use crate::samples::{DataMatrix, block_rows, pass_rows};
 
