@@ -165,9 +165,11 @@ fn descriptions_tell_how_losses_are_evaluated_and_why() {
     let error = GraphProblem::<f64>::new(&variance, Some(2)).unwrap_err().to_string();
     assert_eq!(
         error,
-        "mini-batches of the inner loss: found square (node 9) of what several samples contribute to, expected a sum \
-         over samples"
+        "batch: the inner loss is not a sum or mean over samples, because there is square (node 9) of what several \
+         samples contribute to; without batch it is evaluated on all samples"
     );
+    let error = GraphProblem::<f64>::new(&w1(true), Some(2001)).unwrap_err().to_string();
+    assert_eq!(error, "batch: found 2001, expected 2000 samples or fewer, as many as there are");
     // Evaluated as one block, it is correct: the hypergradient equals the central difference of the loss.
     let mut oracle = oracle(&variance, None);
     let (_, gradient, _) = exact(&mut oracle, 5, 0.1).unwrap();

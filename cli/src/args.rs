@@ -181,7 +181,8 @@ pub(crate) struct Data {
     #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]
     #[serde(default)]
     pub(crate) zero_based: bool,
-    /// Shift and scale every column of dense samples to mean 0 and standard deviation 1, as measured on the training samples
+    /// Shift and scale every column of dense samples to mean 0 and standard deviation 1, as measured on the training samples,
+    /// and constant columns to size 1
     #[arg(help_heading = DATA, long, requires = "train", action = ArgAction::Set, value_name = "BOOL")]
     #[arg(default_value_t = false, default_missing_value = "true", hide_default_value = true)]
     #[arg(num_args = 0..=1, require_equals = true, hide_possible_values = true)]

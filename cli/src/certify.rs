@@ -48,7 +48,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
             ("product", json!(certificate.product())),
             ("residual", json!(residual(certificate))),
             ("inner_ratio", json!(certificate.soundness.report.map(|report| report.inner_ratio))),
-            ("warnings", json!(certificate.soundness.warnings())),
+            ("warnings", json!(certificate.warnings())),
         ])
     };
     let rows: Vec<_> = found.iter().map(row).collect();
@@ -60,9 +60,9 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Certify, out: Out) -> Result<
         let what = format!("{name}: {steps} steps, {n} draws");
         say(out, what + ", compared with exact gradients of the same draws")?;
         say(out, table(&found))?;
-        for Certificate { name, soundness, .. } in &found {
-            let told = |warning| say(out, format!("warning: {name}: {warning}"));
-            soundness.warnings().iter().try_for_each(told)?;
+        for certificate in &found {
+            let told = |warning| say(out, format!("warning: {}: {warning}", certificate.name));
+            certificate.warnings().iter().try_for_each(told)?;
         }
     }
     Failure::of_all(&failures)
@@ -83,7 +83,10 @@ fn residual(certificate: &Certificate) -> Option<f64> {
 
 fn table(found: &[Certificate]) -> Table {
     let number = |v: f64| known(finite(v), 3);
-    let mean = |[mean, error]: Mean| format!("{} +- {}", number(mean), significant(error, 1));
+    let mean = |[mean, error]: Mean| match finite(mean) {
+        Some(mean) => format!("{} +- {}", number(mean), significant(error, 1)),
+        None => known(None, 3),
+    };
     let work = |c: &Certificate| c.seconds * c.second_moment[0];
     let columns: &[Column<Certificate>] = &[
         ("estimator", &|c| c.name.clone()),

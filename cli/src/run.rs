@@ -25,7 +25,8 @@ use hypertape_problems::Entry;
 use hypertape_solver::coupling::Coupling;
 use hypertape_solver::stats::moments;
 use hypertape_solver::{
-    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Params, Record, Run, RunState, mean_loss,
+    Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Params, Record, Run, RunState, Soundness,
+    mean_loss,
 };
 
 /// An evaluated outer point: the result of the run, or a control.
@@ -90,7 +91,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         let (judged, w) = judge(&mut oracle, &*run.coupling, &last, (&state.x, best), draw)
             .map_err(Failure::run)?;
         let best = best.filter(|_| judged.iter().any(|judged| judged.name == BEST));
-        let warned = Warned::of(records.iter().map(|record| record.soundness));
+        let (sound, warned) = warnings(&records, options.algorithm.is_some(), &judged);
         // The last line of JSON.
         let summary = Fields([
             ("problem", json!(entry.name)),
@@ -123,7 +124,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         }
         ended = length(&state);
         all.push(judged);
-        found.extend(records.iter().map(|record| record.soundness));
+        found.extend(sound);
     }
     bar.finish_and_clear();
     state::tell_idle(&idle, options.repeat);
@@ -139,6 +140,17 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     say(out, report(&all))?;
     let estimates = found.len();
     Warned::of(found).lines(estimates).try_for_each(|line| say(out, line))
+}
+
+/// Returns the soundness of all estimates, and their warnings. An algorithm takes no inner loop, but the evaluation of its
+/// result does, and that may diverge.
+fn warnings(records: &[Record], algorithm: bool, judged: &[Judged]) -> (Vec<Soundness>, Warned) {
+    let result = judged.first().and_then(|result| result.metrics.first()).filter(|_| algorithm);
+    let end = result.map(|(_, loss)| Soundness { loss: loss.abs(), ..Soundness::default() });
+    let diverged = end.filter(|end| !end.warnings().is_empty());
+    let sound: Vec<_> = records.iter().map(|record| record.soundness).chain(diverged).collect();
+    let warned = Warned::of(sound.iter().copied());
+    (sound, warned)
 }
 
 fn length<T>(state: &RunState<T>) -> String {

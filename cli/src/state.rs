@@ -10,7 +10,7 @@ use serde_json::Value;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::args::Run as Options;
+use crate::args::{Data, Run as Options};
 use crate::atomic;
 use crate::failure::Failure;
 use crate::table::{seconds, significant};
@@ -42,9 +42,22 @@ pub(crate) fn settings<T: Precision>(
     Ok(Settings::new(run, oracle, estimator)
         .with("problem", problem)
         .with("init", optional(init))
-        .with("data", format!("{:?}", options.common.data))
+        .with("data", told(&options.common.data)?)
         .with("data seed", optional(data_seed.map(|s| s.to_string())))
         .with("hash of the data", [&[&*data_hash], &files[..]].concat().join(" of ")))
+}
+
+/// Returns the settings of the data that are given, as on the command line.
+fn told(data: &Data) -> Result<String, Failure> {
+    let all = serde_json::to_value(data).map_err(Failure::run)?;
+    let given = all.as_object().into_iter().flatten().filter(|(_, value)| {
+        !value.is_null()
+            && **value != Value::Bool(false)
+            && value.as_array().is_none_or(|v| !v.is_empty())
+    });
+    let given: Vec<_> =
+        given.map(|(name, value)| format!("--{} {value}", name.replace('_', "-"))).collect();
+    Ok(if given.is_empty() { "that of the problem".to_owned() } else { given.join(" ") })
 }
 
 /// The files from which states are read and to which they are written.

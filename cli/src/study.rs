@@ -13,7 +13,7 @@ mod records;
 mod summary;
 mod work;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -23,16 +23,16 @@ use std::thread;
 
 use indexmap::IndexMap;
 
-use crate::app::App;
-use crate::args::{Compare, Part, Study as Options};
+use crate::app::{App, Precise};
+use crate::args::{Common, Compare, Part, Study as Options, in_precision};
 use crate::atomic;
 use crate::failure::{Failure, Out, json, say};
 use crate::run::progress;
-use crate::table;
+use crate::{point, table};
 use cell::Task;
 use child::Turns;
 use file::Study;
-use records::Records;
+use records::{Origin, Recorded, Records};
 
 /// The study that runs without a file, if the catalogue has its problem: the name of the problem, and the name and text
 /// of the study.
@@ -72,6 +72,7 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
         return estimate(app, &study, &mine, options, out);
     }
     let mut records = Records::open(&folder, &study, file)?;
+    unchanged(app, &study, &records)?;
     let missing = records.missing(&study.cells, &mine)?;
     let (all, spared) = (mine.len(), records.spared(&study.cells, &mine)?);
     let known = all - missing.len() - spared;
@@ -101,6 +102,38 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
             first.error
         ))),
     }
+}
+
+/// Refuses to continue with records of files that have changed since. What cannot be opened any more is left alone.
+fn unchanged(app: &App, study: &Study, records: &Records) -> Result<(), Failure> {
+    let (here, mut seen) = (Origin::here(1), HashSet::new());
+    for (i, (cell, slot)) in study.cells.iter().zip(&records.slots).enumerate() {
+        let Some(Recorded { outcome: Ok(done), origin, .. }) = slot else { continue };
+        let common = &cell.run.common;
+        let Some(file) = &common.data.train else { continue };
+        let same = (&origin.version, &origin.instructions) == (&here.version, &here.instructions);
+        let of = format!(
+            "{} {:?} {:?} {:?}",
+            common.problem, common.dtype, common.data_seed, common.data
+        );
+        if same
+            && seen.insert(of)
+            && let Ok(hash) = in_precision!(common.dtype, hash(app, common))
+            && hash != done.data_hash
+        {
+            let (cell, folder) = (i + 1, records.folder.display());
+            let why = format!(
+                "the data of {file} has changed since cell {cell} was recorded in {folder}"
+            );
+            return Err(Failure::usage(why + ": give another --out, or remove that folder"));
+        }
+    }
+    Ok(())
+}
+
+fn hash<T: Precise>(app: &App, common: &Common) -> Result<String, Failure> {
+    let mut opened = point::open::<T>(app, &point::entry(app, common)?, common, 0)?;
+    point::data_hash(&mut opened.oracle, 0).map_err(Failure::run)
 }
 
 /// Runs cells in the order of the grid, `--jobs` at a time, until all are recorded or one cannot be recorded.

@@ -134,6 +134,13 @@ pub fn load<'f, T: Element>(files: &'f Files, seed: u64) -> Result<Sets<T>, Erro
     {
         notes.push(note);
     }
+    if files.standardise && files.numbers && !train.has_constant() {
+        notes.push(
+            "--standardise moves the mean of each feature to 0, and the models have no intercept: add a column of ones \
+             if the targets have another mean"
+                .to_owned(),
+        );
+    }
     let parts = [train, valid, test];
     let sets = if files.numbers {
         let numbers = labels.iter().filter_map(Label::number).collect();

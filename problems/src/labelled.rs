@@ -185,12 +185,19 @@ impl<T: Element> Labelled<T> {
         Some(columns.map(|[mean, variance]| [mean, variance.sqrt()]).collect())
     }
 
-    /// Subtracts the mean in `columns` from each column of dense samples and divides by the deviation, unless it is 0.
-    /// Sparse samples are not changed.
+    /// Whether a column of dense samples is constant and not 0, so that its weight is an intercept.
+    pub(crate) fn has_constant(&self) -> bool {
+        let constant = |&[mean, deviation]: &[f64; 2]| deviation == 0.0 && mean != 0.0;
+        self.columns().is_some_and(|columns| columns.iter().any(constant))
+    }
+
+    /// Subtracts the mean in `columns` from each column of dense samples and divides by the deviation. A column without
+    /// deviation is divided by its size, unless it is 0. Sparse samples are not changed.
     pub(crate) fn standardised(self, columns: &[[f64; 2]]) -> Self {
         let Features::Dense(samples) = &self.features else { return self };
         let scaled = |(&value, &[mean, deviation]): (&T, &[f64; 2])| {
-            if deviation > 0.0 { T::from_f64((value.as_f64() - mean) / deviation) } else { value }
+            let (shift, size) = if deviation > 0.0 { (mean, deviation) } else { (0.0, mean.abs()) };
+            if size > 0.0 { T::from_f64((value.as_f64() - shift) / size) } else { value }
         };
         let values = samples.rows(0..self.len()).chunks_exact(columns.len());
         let values: Vec<T> = values.flat_map(|row| row.iter().zip(columns).map(scaled)).collect();

@@ -58,11 +58,11 @@ impl<T: Element> Sets<T> {
     }
 
     /// Shifts every column to mean 0 and scales it to standard deviation 1, as measured on the training samples.
-    /// Constant columns, such as a column of ones for an intercept, are not changed.
+    /// Constant columns, such as a column of ones for an intercept, are scaled to 1 or -1.
     ///
     /// ```
     /// use hypertape_problems::{Labelled, Sets};
-    /// let part = || Labelled::dense(vec![10.0, 1.0, 12.0, 1.0, 14.0, 1.0], vec![0, 1, 1]);
+    /// let part = || Labelled::dense(vec![10.0, 5.0, 12.0, 5.0, 14.0, 5.0], vec![0, 1, 1]);
     /// let ([train, ..], _) = Sets::<f64>::new(part()?, part()?, part()?)?.standardised()?.into_classes()?;
     /// assert_eq!((train.row(0), train.row(2)), (vec![-1.0, 1.0], vec![1.0, 1.0]));
     /// # Ok::<(), hypertape_solver::Error>(())

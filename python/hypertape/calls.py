@@ -42,7 +42,8 @@ class Bilevel:
     - ``schedule``: what an exact gradient stores, such as ``"binomial:c=10"``; ``"auto"`` is the fastest, by measured times, that fits into
       ``memory``. By default all states, or as many checkpoints as ``memory`` allows.
     - ``memory``: the bytes that an estimate may use, such as ``"1MiB"``. The need is known before the estimate runs and is never exceeded.
-    - ``batch``: samples per mini-batch, drawn anew for each evaluation of a loss, for problems that have this setting.
+    - ``batch``: samples per mini-batch, for problems that have this setting. The rows are cut once into batches of consecutive rows, of
+      which each evaluation of a loss draws one: shuffle rows that are sorted.
     - ``seed``, ``dtype`` (``"float64"`` or ``"float32"``, or ``"f64"`` or ``"f32"`` as on the command line), ``threads``.
     - ``lanes``: partial sums that a sum over tasks or rows is split into (8), the most threads that can share it; results depend
       on it in the last digits, and never on ``threads``.

@@ -11,17 +11,18 @@ import numpy as np
 from .elementwise import log_expit, unary
 from .reducing import over
 from .shaping import reshape
-from .trace import Traced, call, never, proxies, refuse, two
+from .trace import Traced, broadcast, call, never, proxies, refuse, two
 
 
-def _traced(own: Callable) -> Callable:
-    """Registers ``own`` as the implementation on proxies of the decorated function, which is written for NumPy arrays."""
+def _traced(own: Callable, rowwise: Callable = never) -> Callable:
+    """Registers ``own`` as the implementation on proxies of the decorated function, which is written for NumPy arrays. ``rowwise`` is that of
+    ``call``."""
 
     def decorate(function: Callable) -> Callable:
         @functools.wraps(function)
         def either(*args: Any, **kwargs: Any) -> Any:
             if any(True for _ in proxies(args)):
-                return call(f"ht.{function.__name__}", own, function, args, kwargs, never)
+                return call(f"ht.{function.__name__}", own, function, args, kwargs, rowwise)
             return function(*args, **kwargs)
 
         return either
@@ -33,7 +34,7 @@ def _entries(op: str) -> Callable:
     return lambda trace, x: unary(trace.lift(x), op)
 
 
-@_traced(_entries("sigmoid"))
+@_traced(_entries("sigmoid"), broadcast)
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))`` of each entry, without overflow."""
     x = np.asarray(x, dtype=float)
@@ -41,25 +42,25 @@ def sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
-@_traced(_entries("softplus"))
+@_traced(_entries("softplus"), broadcast)
 def softplus(x: Any) -> Any:
     """``ln(1 + exp(x))`` of each entry, without overflow."""
     return np.logaddexp(x, 0.0)
 
 
-@_traced(lambda trace, x: log_expit(trace.lift(x)))
+@_traced(lambda trace, x: log_expit(trace.lift(x)), broadcast)
 def log_sigmoid(x: Any) -> Any:
     """``ln sigmoid(x)`` of each entry, without overflow."""
     return -np.logaddexp(-np.asarray(x), 0.0)
 
 
-@_traced(_entries("relu"))
+@_traced(_entries("relu"), broadcast)
 def relu(x: Any) -> Any:
     """``max(x, 0)`` of each entry; its derivative at 0 is 0."""
     return np.maximum(x, 0.0)
 
 
-@_traced(_entries("erf"))
+@_traced(_entries("erf"), broadcast)
 def erf(x: Any) -> Any:
     """The error function of each entry."""
     from math import erf as of
@@ -67,7 +68,7 @@ def erf(x: Any) -> Any:
     return np.vectorize(of, otypes=[float])(x)
 
 
-@_traced(_entries("ln_gamma"))
+@_traced(_entries("ln_gamma"), broadcast)
 def gammaln(x: Any) -> Any:
     """``ln |Gamma(x)|`` of each entry."""
     from math import lgamma
@@ -84,13 +85,13 @@ def _evaluated(function: Callable, x: Any) -> np.ndarray:
     return Compiled(function, layout, []).core.value(flat, []).reshape(np.shape(x))
 
 
-@_traced(_entries("digamma"))
+@_traced(_entries("digamma"), broadcast)
 def digamma(x: Any) -> Any:
     """The derivative of ``gammaln`` of each entry."""
     return _evaluated(digamma, x)
 
 
-@_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)))
+@_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)), broadcast)
 def polygamma(n: int, x: Any) -> Any:
     """The derivative of order ``n >= 0`` of ``digamma`` of each entry."""
     return _evaluated(lambda a: polygamma(n, a), x)

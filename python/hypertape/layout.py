@@ -17,6 +17,8 @@ def numbers(value: Any, what: str) -> np.ndarray:
 
     It is not copied if it is such an array already, in row order.
     """
+    if np.ma.is_masked(value):
+        raise InputError(f"{what}: found a masked array, whose mask has no counterpart here: use weights of 0, or rows without gaps")
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

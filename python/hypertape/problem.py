@@ -208,7 +208,7 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
     found = {}
     for name, value in (given or {}).items():
         what, each = f"{prefix}[{name!r}]", tasks is True or bool(tasks) and name in tasks
-        array = np.asarray(value)
+        array = value if np.ma.isMaskedArray(value) else np.asarray(value)
         if each and array.ndim not in (2, 3):
             raise InputError(f"{what}: found shape {array.shape}, expected a first axis of tasks and one or two more")
         checked = numbers(array.reshape(-1, *array.shape[2:]) if each else value, what)

@@ -75,7 +75,7 @@ class Trace:
             return stack(self, [self.lift(item) for item in value])
         if value is None:
             raise refuse("None in place of an array", "does a function lack its return?")
-        array = np.asarray(value)
+        array = unmasked(value)
         if array.dtype.kind not in "fiub":
             raise refuse(f"an array of dtype {array.dtype}", "expected real numbers")
         if array.size > 1 and not any(array.strides):
@@ -259,13 +259,20 @@ def never(samples: list[Traced], result: Any) -> bool:
     return False
 
 
+def unmasked(value: Any) -> np.ndarray:
+    """``value`` as a plain array. The mask of a masked array would be lost."""
+    if np.ma.is_masked(value):
+        raise refuse("a masked array", "its mask has no counterpart here: use np.where, or weights of 0")
+    return np.asarray(value)
+
+
 def _known(trace: Trace, result: Any, samples: set[int], rowwise: bool) -> Any:
     if isinstance(result, (tuple, list)):
         parts = [_known(trace, part, samples, rowwise) for part in result]
         return parts if isinstance(result, list) else tuple(parts)
     if not isinstance(result, (np.ndarray, np.generic)):
         return result
-    array = np.asarray(result)
+    array = unmasked(result)
     return Traced(trace, array.shape, value=array, rows=rowwise and array.ndim > 0 and samples == {array.shape[0]})
 
 

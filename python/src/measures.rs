@@ -231,7 +231,7 @@ fn certified<'py, T: Number>(
         told.set_item("predicted", certificate.predicted)?;
         told.set_item("seconds", certificate.seconds)?;
         told.set_item("product", certificate.product())?;
-        told.set_item("warnings", certificate.soundness.warnings())?;
+        told.set_item("warnings", certificate.warnings())?;
         PyResult::Ok(told)
     };
     certificates.iter().map(told).collect()

@@ -33,7 +33,8 @@ pub struct Certificate {
     pub verdict: Judgement,
     /// `|E g|`.
     pub exact_norm: f64,
-    /// `E|G - E G|^2`, with the randomness of estimator, tasks and mini-batches together.
+    /// `E|G - E G|^2`, with the randomness of estimator, tasks and mini-batches together; like the second moment NaN if
+    /// the estimator is random but the draws show no variation.
     pub variance: Mean,
     /// `E|G|^2`.
     pub second_moment: Mean,
@@ -46,6 +47,14 @@ pub struct Certificate {
 }
 
 impl Certificate {
+    /// Returns what a reader should know: the warnings of the estimates, and whether the draws show the spread at all.
+    pub fn warnings(&self) -> Vec<String> {
+        let none = "no draw differs from another, as if no correction was drawn: variance and E|G|^2 are not known; \
+                    take more draws";
+        let unknown = self.variance[0].is_nan().then(|| none.to_owned());
+        self.soundness.warnings().into_iter().chain(unknown).collect()
+    }
+
     /// Time times variance: the cost, in a run of short steps, of a given accuracy.
     pub fn product(&self) -> f64 {
         self.seconds * self.variance[0]
@@ -57,18 +66,25 @@ impl Certificate {
 pub enum Judgement {
     /// Every draw agrees with the exact gradient up to rounding.
     Exact,
-    /// The error of the mean is at most five standard errors, and these are small enough to reveal a bias of half the
-    /// gradient.
+    /// The error of the mean is at most two standard errors, and five of these are at most a quarter of the gradient:
+    /// a bias of that size would be seen.
     Unbiased,
     /// The error of the mean is larger than five standard errors.
     Biased,
-    /// There are too few draws to decide.
+    /// The error is between the two, or there are too few draws to see a bias of a quarter of the gradient.
     Undecided,
 }
 
 /// Number of standard errors by which a mean may be off. The rate of false alarms is below 1 %, for coins of every
 /// probability and any number of draws.
 const ALLOWED: f64 = 5.0;
+
+/// Number of standard errors by which the mean of an unbiased estimator is off, but for one in ten or so: the standard
+/// error is that of the whole vector, so one is expected.
+const EXPECTED: f64 = 2.0;
+
+/// Bias, relative to the gradient, that must be seen before an estimator is called unbiased.
+const SEEN: f64 = 0.25;
 
 /// Spread, relative to the mean, below which a variation may be due to rounding.
 const ROUNDING: f64 = 1e-8;
@@ -80,7 +96,7 @@ fn verdict(error: f64, standard_error: f64, rounding: f64) -> Judgement {
         Judgement::Exact
     } else if error > ALLOWED * standard_error {
         Judgement::Biased
-    } else if ALLOWED * standard_error <= 0.5 {
+    } else if error <= EXPECTED * standard_error && ALLOWED * standard_error <= SEEN {
         Judgement::Unbiased
     } else {
         Judgement::Undecided
@@ -223,14 +239,18 @@ impl Estimates {
         let excess = predicted.map(|predicted| (predicted - known_square).max(0.0));
         let error = ratio(gap, exact_norm);
         let standard_error = ratio(standard_error(&around(&gaps), gap, excess, chance), exact_norm);
+        // Draws that do not differ say nothing about the spread of a random estimator.
+        let spread = around(&gaps).into_iter().fold(0.0, f64::max);
+        let hidden = chance && error > ROUNDING && spread <= (ROUNDING * gap).powi(2);
+        let shown = |of: Mean| if hidden { [f64::NAN; 2] } else { of };
         Certificate {
             name: self.name.clone(),
             error,
             standard_error,
             verdict: verdict(error, standard_error, rounding),
             exact_norm,
-            variance: mean(&around(found)).map(|v| v * n / (n - 1.0)),
-            second_moment: mean(&squares),
+            variance: shown(mean(&around(found)).map(|v| v * n / (n - 1.0))),
+            second_moment: shown(mean(&squares)),
             predicted,
             seconds: self.seconds,
             soundness: self.soundness,

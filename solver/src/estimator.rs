@@ -229,7 +229,9 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         }
         finite(gradient, "the hypergradient", inner)?;
         self.learn();
-        let zero = !gradient.is_empty() && gradient.iter().all(|&g| g == T::zero());
+        // The first gradient of an algorithm whose vectors start at zero is zero, as it should be.
+        let starts = self.brief() && draw.iteration == 0;
+        let zero = !starts && !gradient.is_empty() && gradient.iter().all(|&g| g == T::zero());
         oracle.note(Soundness { loss: loss.as_f64().abs(), zero, ..Soundness::default() });
         let mut cost = oracle.cost();
         cost.time = clock.elapsed();

@@ -398,3 +398,69 @@ fn plans_of_loops_that_diverge_have_numbers() {
     assert!(status == 0 && !out.contains("NaN"), "{out}{err}");
     assert!(err.contains("left out, as their E|G|^2 overflows: exact"), "{err}{out}");
 }
+
+/// Draws in which no correction is drawn show neither a spread nor a second moment, and a bias of a fifth of the gradient
+/// is not called unbiased.
+#[test]
+fn certificates_do_not_claim_what_the_draws_do_not_show() {
+    let folder = tempdir().unwrap();
+    let line = "certify quadratic --draws 3 --estimator ufom:q=0.01";
+    let found = row(line, folder.path());
+    assert!(found["variance"][0].is_null() && found["second_moment"][0].is_null(), "{found}");
+    assert!(found["warnings"].to_string().contains("no draw differs from another"), "{found}");
+    let line = "certify quadratic-sampled --draws 3 --estimator truncated:k=3";
+    assert_eq!(row(line, folder.path())["verdict"], "undecided");
+    assert_eq!(row(&line.replace("3 --e", "100 --e"), folder.path())["verdict"], "BIASED");
+}
+
+/// Forty lines of a table.
+fn lines(line: impl FnMut(usize) -> String) -> String {
+    (0..40).map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A constant feature is scaled to 1, so that it is an intercept; without one, regression on centred features says so.
+#[test]
+fn constant_features_are_scaled_and_their_lack_is_told() {
+    let table = |last: &str| lines(|i| format!("{i}{last},{}", 3 * i + 7));
+    let (hundred, one, none) = (table(",100"), table(",1"), table(""));
+    let folder = folder(&[("c.csv", &hundred), ("o.csv", &one), ("n.csv", &none)]);
+    let line = "gradient ridge --train {}/c.csv --standardise --steps 300";
+    let of_one = row(&line.replace("c.csv", "o.csv"), folder.path());
+    assert_eq!(head(&row(line, folder.path())), head(&of_one));
+    let (_, _, told) = run(&line.replace("c.csv", "n.csv"), folder.path());
+    assert!(told.contains("add a column of ones"), "{told}");
+}
+
+#[test]
+fn batches_larger_than_the_samples_are_refused() {
+    let folder = tempdir().unwrap();
+    let expected = "batch: found 100000, expected ";
+    for problem in ["digits-clean", "digits-penalty"] {
+        refused(&format!("gradient {problem}:batch=100000 --steps 2"), folder.path(), expected);
+    }
+}
+
+/// A study whose file has changed is not answered from its records.
+#[test]
+fn records_of_a_file_that_has_changed_are_refused() {
+    let table = |a: usize| lines(|i| format!("{},{}", i % 7, a * i));
+    let study =
+        "[[grid]]\nproblem = \"ridge\"\ntrain = \"t.csv\"\nlr = 0.01\nsteps = 5\nrepeats = 0\n";
+    let folder = folder(&[("t.csv", &table(1)), ("s.toml", study)]);
+    let line = "study {}/s.toml --out {}/found";
+    let (status, out, err) = run(line, folder.path());
+    assert_eq!(status, 0, "{out} {err}");
+    assert_eq!(run(line, folder.path()).0, 0);
+    fs::write(folder.path().join("t.csv"), table(2)).unwrap();
+    let (status, _, err) = run(line, folder.path());
+    assert!(status != 0 && err.contains("t.csv has changed since cell 1 was recorded"), "{err}");
+}
+
+/// An algorithm takes no inner loop, and the one that evaluates its result may diverge.
+#[test]
+fn a_result_whose_evaluation_diverges_carries_a_warning() {
+    let folder = tempdir().unwrap();
+    let line = "run w4 --algorithm soba:step=0.001 --iterations 3 --lr 5 --steps 60";
+    let (_, out, err) = run(line, folder.path());
+    assert!(out.contains("warning: ") || err.contains("finite"), "{out} {err}");
+}

@@ -20,6 +20,9 @@ use crate::setting::Setting;
 /// Name of the array that holds the text.
 const TEXT: &str = "problem";
 
+/// Bytes of the largest array of a variable that no graph uses, and so has no shape that limits it.
+const MOST_UNUSED: u64 = 1 << 28;
+
 /// Limit on the bytes of the text.
 const MOST_TEXT: u64 = 1 << 28;
 
@@ -179,6 +182,14 @@ impl Text {
         Ok(Self { x, w, samples, tasks, run: (steps, lr), init: init?, inner, outer, test: test? })
     }
 
+    /// Whether an array is an outer variable, or an inner one with a given start.
+    fn has_variable(&self, name: &str) -> bool {
+        let of = |role: &str, names: &[String]| {
+            name.strip_prefix(role).is_some_and(|own| names.iter().any(|other| other == own))
+        };
+        of("x.", &self.x) || self.init.is_none() && of("w.", &self.w)
+    }
+
     /// Returns the shape that the graphs give an array and whether it is a list, or `None` if no graph uses it.
     fn declared(&self, name: &str) -> Result<Option<(Shape, bool)>, String> {
         let graphs = [Some(&self.inner), Some(&self.outer), self.init.as_ref(), self.test.as_ref()];
@@ -223,7 +234,15 @@ fn statement(file: impl Read + Seek) -> Result<GraphStatement, String> {
     for i in (0..npz.names().len()).filter(|&i| i != at) {
         let name = npz.names()[i].clone();
         let Some((shape, list)) = text.declared(&name)? else {
-            return Err(format!("array {name:?} is in no graph, expected none of that name"));
+            if !text.has_variable(&name) {
+                return Err(format!("array {name:?} is in no graph, expected none of that name"));
+            }
+            // A variable that no loss uses has the shape of its array.
+            let Matrix { rows, cols, values } = npz.read(i, MOST_UNUSED)?;
+            let size = |n: usize| u32::try_from(n).map_err(|e| e.to_string());
+            let shape = Shape::new(size(rows)?, size(cols)?);
+            found.push(Found { name, shape, list: false, values });
+            continue;
         };
         let each = text.tasks.contains(&name);
         // An array that is far too large is refused by its header.
