@@ -149,7 +149,7 @@ def test_mini_batches():
     assert run.records["samples"][0] < problem.run(iterations=1, steps=10, lr=0.05).records["samples"][0] / 2
     whole = ht.Problem(lambda w, x, d: np.sum(d.X @ w) ** 2, lambda w, x: np.sum(w * x), 0.5, np.ones(2), train={"X": np.ones((4, 2))})
     assert "inner loss: one block" in whole.describe()
-    with pytest.raises(ht.InputError, match="sum over samples"):
+    with pytest.raises(ht.InputError, match="sum or mean over samples"):
         whole.hypergradient(batch=2)
 
 

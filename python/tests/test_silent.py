@@ -22,7 +22,7 @@ def smooth(function, batch):
 def test_functions_of_entries_of_data_keep_its_samples():
     for own, theirs in [(ht.sigmoid, special.expit), (ht.erf, special.erf), (ht.relu, lambda a: np.maximum(a, 0.0))]:
         gradient = smooth(own, 4)
-        np.testing.assert_array_equal(gradient, smooth(theirs, 4))
+        np.testing.assert_allclose(gradient, smooth(theirs, 4), rtol=1e-15)  # the last digit of erf is SciPy's there
         assert np.count_nonzero(gradient) <= 4
 
 
