@@ -335,9 +335,13 @@ fn files_hold_problems_bit_for_bit() {
     };
     let path = folder.path().join("labels.npz");
     write_problem(&path, &statement).unwrap();
-    // No graph contains the outer array, so its shape is not known.
+    // An outer array that no graph contains has the shape of its values.
+    assert_eq!(read_problem(&path).unwrap(), statement);
+    let other =
+        GraphStatement { arrays: vec![("y".to_owned(), DataMatrix::new([1.0], 1))], ..statement };
+    write_problem(&path, &other).unwrap();
     let told = read_problem(&path).unwrap_err().to_string();
-    assert!(told.ends_with("array \"x.x\" is in no graph, expected none of that name"), "{told}");
+    assert!(told.ends_with("array \"y\" is in no graph, expected none of that name"), "{told}");
 }
 
 #[test]
