@@ -207,7 +207,7 @@ fn few_shot_tasks_of_a_folder() {
 #[test]
 fn columns_are_scaled_and_rows_known() {
     let folder = tempdir().unwrap();
-    // Column 1 has mean 20 and deviation 10; column 2 is constant and is not changed.
+    // Column 1 has mean 20 and deviation 10; column 2 is constant and becomes 1.
     let file = whole(&put(&folder, "a.csv", "10,5,0\n20,5,1\n30,5,0\n"));
     let (rows, notes) = read(&file);
     assert_eq!(rows[1], (0, vec![30.0, 5.0]));
@@ -215,7 +215,7 @@ fn columns_are_scaled_and_rows_known() {
                 --standardise scales all features, --lr auto adapts the step size";
     assert_eq!(notes, [note]);
     let (rows, notes) = read(&Files { standardise: true, ..file.clone() });
-    assert_eq!(rows, [(0, vec![-1.0, 5.0]), (0, vec![1.0, 5.0]), (1, vec![0.0, 5.0])]);
+    assert_eq!(rows, [(0, vec![-1.0, 1.0]), (0, vec![1.0, 1.0]), (1, vec![0.0, 1.0])]);
     assert!(notes.is_empty(), "{notes:?}");
     // Samples are drawn in random order, but their rows in the file are known.
     let sets = load::<f64>(&file, 3).unwrap();
