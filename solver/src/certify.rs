@@ -153,7 +153,12 @@ pub fn certify<T: Element>(
         let known = &found[0].gradients;
         let predicted = predicted(&**estimator, oracle, inner, x, &draws, known)?;
         let rounding = 1e4 * T::epsilon().as_f64();
-        certificates.push(estimates.judged(&found[0], predicted, estimator.chance(), rounding));
+        certificates.push(estimates.judged(
+            &found[0],
+            predicted,
+            Some(estimator.chance()),
+            rounding,
+        ));
     }
     Ok(certificates)
 }
@@ -214,14 +219,15 @@ impl Estimates {
     #[must_use]
     #[track_caller]
     pub fn beside(&self, exact: &Self) -> Certificate {
-        self.judged(exact, None, true, 0.0)
+        self.judged(exact, None, None, 0.0)
     }
 
+    /// `chance` says whether the estimator is random, if that is known.
     fn judged(
         &self,
         exact: &Self,
         predicted: Option<f64>,
-        chance: bool,
+        chance: Option<bool>,
         rounding: f64,
     ) -> Certificate {
         let (found, known, n) = (&self.gradients, &exact.gradients, self.gradients.len() as f64);
@@ -238,10 +244,11 @@ impl Estimates {
         let known_square = known.iter().map(|g| square(g)).sum::<f64>() / n;
         let excess = predicted.map(|predicted| (predicted - known_square).max(0.0));
         let error = ratio(gap, exact_norm);
-        let standard_error = ratio(standard_error(&around(&gaps), gap, excess, chance), exact_norm);
+        let may = chance.unwrap_or(true);
+        let standard_error = ratio(standard_error(&around(&gaps), gap, excess, may), exact_norm);
         // Draws that do not differ say nothing about the spread of a random estimator.
         let spread = around(&gaps).into_iter().fold(0.0, f64::max);
-        let hidden = chance && error > ROUNDING && spread <= (ROUNDING * gap).powi(2);
+        let hidden = chance == Some(true) && error > ROUNDING && spread <= (ROUNDING * gap).powi(2);
         let shown = |of: Mean| if hidden { [f64::NAN; 2] } else { of };
         Certificate {
             name: self.name.clone(),
@@ -309,6 +316,25 @@ mod tests {
                     assert!(alarms < 20, "{q} {draws} {formula}: {alarms}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn draws_that_agree_hide_a_spread_only_where_there_is_one() {
+        let of = |g: f64| Estimates {
+            name: "constant".to_owned(),
+            gradients: vec![vec![g]; 3],
+            seconds: 1.0,
+            soundness: Soundness::default(),
+        };
+        let judged = |chance| of(0.5).judged(&of(1.0), None, chance, 0.0);
+        let random = judged(Some(true));
+        assert!(random.variance[0].is_nan() && random.second_moment[0].is_nan());
+        assert_eq!(random.warnings().len(), 1);
+        // An estimator that is not random, or may not be, such as a truncated one in a study, has a variance of 0.
+        for certificate in [judged(Some(false)), of(0.5).beside(&of(1.0))] {
+            assert_eq!((certificate.variance[0], certificate.second_moment[0]), (0.0, 0.25));
+            assert!(certificate.warnings().is_empty());
         }
     }
 
