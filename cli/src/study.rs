@@ -32,7 +32,7 @@ use crate::{point, table};
 use cell::Task;
 use child::Turns;
 use file::Study;
-use records::{Origin, Recorded, Records};
+use records::{Origin, Recorded, Records, bits_of_data};
 
 /// The study that runs without a file, if the catalogue has its problem: the name of the problem, and the name and text
 /// of the study.
@@ -111,12 +111,8 @@ fn unchanged(app: &App, study: &Study, records: &Records) -> Result<(), Failure>
         let Some(Recorded { outcome: Ok(done), origin, .. }) = slot else { continue };
         let common = &cell.run.common;
         let Some(file) = &common.data.train else { continue };
-        let same = (&origin.version, &origin.instructions) == (&here.version, &here.instructions);
-        let of = format!(
-            "{} {:?} {:?} {:?}",
-            common.problem, common.dtype, common.data_seed, common.data
-        );
-        if same
+        let of = bits_of_data(cell, &here);
+        if bits_of_data(cell, origin) == of
             && seen.insert(of)
             && let Ok(hash) = in_precision!(common.dtype, hash(app, common))
             && hash != done.data_hash

@@ -187,8 +187,10 @@ impl<T: Element> Labelled<T> {
 
     /// Whether a column of dense samples is constant and not 0, so that its weight is an intercept.
     pub(crate) fn has_constant(&self) -> bool {
-        let constant = |&[mean, deviation]: &[f64; 2]| deviation == 0.0 && mean != 0.0;
-        self.columns().is_some_and(|columns| columns.iter().any(constant))
+        let Features::Dense(samples) = &self.features else { return false };
+        let first = samples.row(0);
+        let constant = |j: usize| (1..self.len()).all(|i| samples.row(i)[j] == first[j]);
+        (0..first.len()).filter(|&j| first[j] != T::zero()).any(constant)
     }
 
     /// Subtracts the mean in `columns` from each column of dense samples and divides by the deviation. A column without

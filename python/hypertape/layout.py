@@ -12,17 +12,22 @@ Arrays = Any
 """An array, or a dict or list of arrays."""
 
 
+def plain(value: Any, what: str) -> np.ndarray:
+    """Returns ``value`` as a plain array. The mask of a masked array would be lost."""
+    if np.ma.is_masked(value):
+        raise InputError(f"{what}: found a masked array, whose mask has no counterpart here: use weights of 0, or rows without gaps")
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{what}: {str(error).splitlines()[0]}") from None
+
+
 def numbers(value: Any, what: str) -> np.ndarray:
     """Returns ``value`` as an array of real numbers in double precision.
 
     It is not copied if it is such an array already, in row order.
     """
-    if np.ma.is_masked(value):
-        raise InputError(f"{what}: found a masked array, whose mask has no counterpart here: use weights of 0, or rows without gaps")
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{what}: {str(error).splitlines()[0]}") from None
+    array = plain(value, what)
     if array.dtype.kind not in "fiub":
         raise InputError(f"{what}: found dtype {array.dtype}, expected real numbers")
     if array.dtype.itemsize > 8 and array.dtype.kind == "f":

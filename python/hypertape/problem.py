@@ -14,7 +14,7 @@ from . import _core
 from .calls import Bilevel, _count, _number
 from .errors import InputError
 from .graph import Data, Graph, lying, text
-from .layout import Arrays, Layout, numbers
+from .layout import Arrays, Layout, numbers, plain
 from .shaping import reshape
 from .trace import Trace, Traced, record, refusal, two
 
@@ -208,10 +208,10 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
     found = {}
     for name, value in (given or {}).items():
         what, each = f"{prefix}[{name!r}]", tasks is True or bool(tasks) and name in tasks
-        array = value if np.ma.isMaskedArray(value) else np.asarray(value)
+        array = plain(value, what)
         if each and array.ndim not in (2, 3):
             raise InputError(f"{what}: found shape {array.shape}, expected a first axis of tasks and one or two more")
-        checked = numbers(array.reshape(-1, *array.shape[2:]) if each else value, what)
+        checked = numbers(array.reshape(-1, *array.shape[2:]) if each else array, what)
         if array.dtype.kind in "iub" and not (each and array.ndim == 3):
             checked = array.reshape(-1) if each else array
         found[str(name)] = Given(checked, False, len(array) if each else None)

@@ -245,9 +245,10 @@ impl Estimates {
         let excess = predicted.map(|predicted| (predicted - known_square).max(0.0));
         let error = ratio(gap, exact_norm);
         let may = chance.unwrap_or(true);
-        let standard_error = ratio(standard_error(&around(&gaps), gap, excess, may), exact_norm);
+        let gaps = around(&gaps);
+        let standard_error = ratio(standard_error(&gaps, gap, excess, may), exact_norm);
         // Draws that do not differ say nothing about the spread of a random estimator.
-        let spread = around(&gaps).into_iter().fold(0.0, f64::max);
+        let spread = gaps.into_iter().fold(0.0, f64::max);
         let hidden = chance == Some(true) && error > ROUNDING && spread <= (ROUNDING * gap).powi(2);
         let shown = |of: Mean| if hidden { [f64::NAN; 2] } else { of };
         Certificate {

@@ -185,8 +185,8 @@ impl Soundness {
         });
         // Where the cheap estimate is zero, a draw without a correction is too.
         let nothing = (*zero && !vanishing).then(|| {
-            "every entry of the gradient is 0: the outer variables are not used, the estimate sees no inner step (--steps 0, \
-             truncated:k=0), or the outer loss is constant, like a number of errors"
+            "every entry of the gradient is 0: the outer variables are not used, the estimate sees no inner step (as with 0 steps, \
+             or truncated:k=0), or the outer loss is constant, like a number of errors"
                 .to_owned()
         });
         let cheap = vanishing.then(|| {

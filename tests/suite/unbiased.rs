@@ -744,7 +744,7 @@ fn certificates_tell_bias_variance_and_what_was_predicted() {
     let [exact, ufom, roulette, thinned, first] = &found[..] else { panic!("{found:?}") };
     // The tasks are the same in every draw: only the coins vary.
     assert_eq!((exact.error, exact.verdict), (0.0, Judgement::Exact));
-    assert!(exact.variance[0] < 1e-27, "sums of 1200 equal gradients: {exact:?}");
+    assert!(exact.variance[0] < 1e-28, "sums of 1200 equal gradients: {exact:?}");
     assert_eq!(exact.product(), exact.seconds * exact.variance[0]);
     for certificate in [ufom, roulette] {
         let (predicted, [found, error]) =

@@ -309,17 +309,23 @@ pub(super) fn merge(
     Ok((study, made, notes))
 }
 
+/// What determines the bits of a cell's data, if its files stay the same.
+pub(super) fn bits_of_data(cell: &Cell, Origin { version, instructions, .. }: &Origin) -> String {
+    let common = &cell.run.common;
+    let data = format!("{:?} {:?} {:?}", common.dtype, common.data_seed, common.data);
+    format!("{} {data} {version} {instructions}", common.problem)
+}
+
 /// Notes the cells whose data has other bits than that of the first cell with the same data settings, program and
 /// instructions.
 fn other_data(cells: &[Cell], slots: &[Option<Recorded>]) -> Vec<String> {
     let (mut first, mut notes) = (HashMap::new(), Vec::new());
     for (i, (cell, slot)) in cells.iter().zip(slots).enumerate() {
         let Some(Recorded { outcome: Ok(done), origin, .. }) = slot else { continue };
-        let common = &cell.run.common;
-        let data = format!("{:?} {:?} {:?}", common.dtype, common.data_seed, common.data);
-        let of = (&common.problem, data, &origin.version, &origin.instructions);
+        let of = bits_of_data(cell, origin);
         let &mut (hash, j) = first.entry(of).or_insert((&done.data_hash, i));
         if *hash != done.data_hash {
+            let common = &cell.run.common;
             let problem = &common.problem;
             let files = common.data.train.iter().map(|file| format!(", {file}"));
             let files: String = files.collect();
