@@ -9,14 +9,17 @@
 //! first allocates from the system.
 
 use std::alloc::Layout;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ptr::NonNull;
 
 use bumpalo::Bump;
 
 use crate::fault::Fault;
 use crate::pages::advise;
+use crate::shape::Shape;
 use crate::tally::{Count, Event, Tally};
 
 /// Alignment of every allocation and the unit in which bytes are counted: one cache line.
@@ -40,6 +43,7 @@ pub struct Arena {
     count: Cell<Option<Box<Count>>>,
     /// Used bytes that `count` includes.
     counted: Cell<usize>,
+    forms: Forms,
 }
 
 impl fmt::Debug for Arena {
@@ -65,6 +69,7 @@ impl Arena {
             check_finite: Cell::new(false),
             count: Cell::new(None),
             counted: Cell::new(0),
+            forms: Forms::default(),
         }
     }
 
@@ -142,6 +147,7 @@ impl Arena {
     pub fn reset(&mut self) {
         self.note(Event::Other, || "not recorded");
         self.merge_chunks();
+        self.forms.clear();
         self.bump.reset();
         self.used.set(0);
         self.counted.set(0);
@@ -152,6 +158,7 @@ impl Arena {
     /// from its start. Frees everything; the count and the fault stay until `reset`.
     pub(crate) fn merge_chunks(&mut self) {
         if self.bump.iter_allocated_chunks().count() > 1 {
+            self.forms.clear();
             // Free first, so that old and new memory do not add up to twice the peak.
             self.bump = Bump::new();
             self.bump = Bump::with_capacity(self.used.get() + ALIGNMENT);
@@ -160,33 +167,55 @@ impl Arena {
 
     /// Allocates space for `len` values, or raises a fault if the limit would be exceeded.
     #[expect(clippy::mut_from_ref, reason = "each call hands out memory of its own")]
+    #[inline(always)]
     pub(crate) fn uninit<T>(&self, len: usize) -> Result<&mut [MaybeUninit<T>], Fault> {
         let align = const {
             assert!(align_of::<T>() <= ALIGNMENT);
             ALIGNMENT
         };
-        let (used, limit) = (self.used.get(), self.limit.get());
         let bytes = len.checked_mul(size_of::<T>()).and_then(|n| n.checked_next_multiple_of(align));
-        let made = bytes.filter(|&bytes| bytes <= limit.saturating_sub(used)).and_then(|bytes| {
-            let layout = Layout::from_size_align(bytes, align).ok()?;
-            let new_chunk = used == 0 || bytes > self.bump.chunk_capacity();
-            let start = self.bump.try_alloc_layout(layout).ok()?;
-            if new_chunk {
-                // The rest of a chunk lies below what is handed out.
-                let rest = self.bump.chunk_capacity();
-                advise(start.as_ptr().wrapping_sub(rest), rest + bytes);
-            }
-            self.used.set(used + bytes);
-            Some(start)
-        });
-        let Some(start) = made else {
-            let fault = Fault::Memory { used, requested: bytes.unwrap_or(usize::MAX), limit };
-            self.raise(fault);
-            return Err(fault);
+        let Some(start) = bytes.and_then(|bytes| self.take(bytes)) else {
+            return Err(self.refuse(bytes));
         };
         // SAFETY: `start` is the start of `bytes >= len * size_of::<T>()` fresh bytes, aligned to 64, which no other
         // allocation shares and which stay in place until `merge_chunks`, `reset` or drop, which all need `&mut self`.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr().cast(), len) })
+    }
+
+    /// Takes a whole number of lines, unless that would exceed the limit.
+    #[inline]
+    fn take(&self, bytes: usize) -> Option<NonNull<u8>> {
+        let used = self.used.get();
+        if bytes > self.limit.get().saturating_sub(used) {
+            return None;
+        }
+        let layout = Layout::from_size_align(bytes, ALIGNMENT).ok()?;
+        let start = if used == 0 || bytes > self.bump.chunk_capacity() {
+            self.take_chunk(layout)?
+        } else {
+            self.bump.try_alloc_layout(layout).ok()?
+        };
+        self.used.set(used + bytes);
+        Some(start)
+    }
+
+    /// Takes the first bytes of a chunk.
+    #[cold]
+    fn take_chunk(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let start = self.bump.try_alloc_layout(layout).ok()?;
+        // The rest of a chunk lies below what is handed out.
+        let rest = self.bump.chunk_capacity();
+        advise(start.as_ptr().wrapping_sub(rest), rest + layout.size());
+        Some(start)
+    }
+
+    /// Raises and returns the fault of an allocation that was not made.
+    #[cold]
+    fn refuse(&self, bytes: Option<usize>) -> Fault {
+        let (used, limit) = (self.used.get(), self.limit.get());
+        let fault = Fault::Memory { used, requested: bytes.unwrap_or(usize::MAX), limit };
+        self.raise(fault);
+        fault
     }
 
     /// Allocates an array of the first `len` items of `values`.
@@ -253,6 +282,144 @@ pub(crate) unsafe fn filled<T>(space: &mut [MaybeUninit<T>]) -> &mut [T] {
     unsafe { &mut *(std::ptr::from_mut(space) as *mut [T]) }
 }
 
+/// The shape of arrays, and the arena in which operations on them put their results.
+pub(crate) struct Form {
+    shape: Shape,
+    arena: Cell<NonNull<Arena>>,
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.shape.fmt(f)
+    }
+}
+
+impl Form {
+    #[inline(always)]
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    #[inline(always)]
+    pub(crate) fn arena(&self) -> &Arena {
+        // SAFETY: a form is only handed out by the arena to which it points, for as long as that is borrowed.
+        unsafe { self.arena.get().as_ref() }
+    }
+}
+
+/// Number of places for forms that are known.
+const PLACES: usize = 32;
+
+/// The known forms of an arena, each in the place that its shape selects.
+#[derive(Default)]
+struct Forms {
+    known: [Cell<Option<NonNull<Form>>>; PLACES],
+    /// The form of the results of operations that raised a fault. It does not need memory of the arena, which may be
+    /// at its limit.
+    faulty: OnceCell<Box<Form>>,
+}
+
+// SAFETY: pointers lead into memory of the arena, which is sent together with them, and to the arena itself. The latter
+// are set anew before they are followed.
+unsafe impl Send for Forms {}
+
+impl Forms {
+    /// Forgets all forms, whose memory is about to be freed.
+    fn clear(&mut self) {
+        self.known = Default::default();
+    }
+}
+
+/// Returns the place of the form of a shape: the leading bits of a product, which depend on all bits of the shape.
+#[inline(always)]
+fn place(shape: Shape) -> usize {
+    let mixed = shape.rows.wrapping_mul(0x9E37_79B1) ^ shape.cols.wrapping_mul(0x85EB_CA77);
+    (mixed >> (u32::BITS - PLACES.ilog2())) as usize
+}
+
+impl Arena {
+    /// Returns the form of arrays of a shape in this arena. At the limit this raises a fault and returns the form of
+    /// the results of faults.
+    ///
+    /// Cost: one cache line for a shape whose form is not known.
+    #[inline]
+    pub(crate) fn form(&self, shape: Shape) -> &Form {
+        // SAFETY: forms are forgotten before their memory is freed.
+        let known = self.forms.known[place(shape)].get().map(|form| unsafe { form.as_ref() });
+        match known {
+            Some(form) if form.shape == shape => {
+                // It may be of before a move of the arena.
+                form.arena.set(NonNull::from(self));
+                form
+            }
+            _ => self.new_form(shape),
+        }
+    }
+
+    #[inline(never)]
+    fn new_form(&self, shape: Shape) -> &Form {
+        match self.put(Form { shape, arena: Cell::new(NonNull::from(self)) }) {
+            Ok(form) => {
+                self.forms.known[place(shape)].set(Some(NonNull::from(form)));
+                form
+            }
+            Err(_) => self.faulty(),
+        }
+    }
+
+    /// Returns the form of the results of operations that raised a fault.
+    #[cold]
+    pub(crate) fn faulty(&self) -> &Form {
+        let here = Cell::new(NonNull::from(self));
+        let made = || Box::new(Form { shape: Shape::EMPTY, arena: here.clone() });
+        let form = self.forms.faulty.get_or_init(made);
+        form.arena.swap(&here);
+        form
+    }
+}
+
+/// Entries with their form.
+pub(crate) struct Shaped<'a, T> {
+    start: NonNull<T>,
+    form: &'a Form,
+    entries: PhantomData<&'a [T]>,
+}
+
+impl<T> Clone for Shaped<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Shaped<'_, T> {}
+
+impl<T: fmt::Debug> fmt::Debug for Shaped<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ", self.form)?;
+        self.values().fmt(f)
+    }
+}
+
+impl<'a, T> Shaped<'a, T> {
+    /// Joins entries and a form of their number. Another number is taken as the result of a fault.
+    #[inline(always)]
+    pub(crate) fn new(form: &'a Form, values: &'a [T]) -> Self {
+        let form = if values.len() == form.shape.len() { form } else { form.arena().faulty() };
+        Self { start: NonNull::from(values).cast(), form, entries: PhantomData }
+    }
+
+    #[inline(always)]
+    pub(crate) fn form(self) -> &'a Form {
+        self.form
+    }
+
+    #[inline(always)]
+    pub(crate) fn values(self) -> &'a [T] {
+        // SAFETY: `new` was given a slice of at least so many entries.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.form.shape.len()) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,5 +482,35 @@ mod tests {
         assert_eq!(arena.status(), Err(Fault::ForeignTape { operation: "a" }));
         arena.reset();
         assert_eq!(arena.status(), Ok(()));
+    }
+
+    #[test]
+    fn arrays_of_a_shape_share_a_form_until_their_memory_is_freed() {
+        let arena = Arena::new();
+        let shape = Shape::new(3, 4);
+        let first = std::ptr::from_ref(arena.form(shape));
+        assert_eq!((std::ptr::from_ref(arena.form(shape)), arena.used()), (first, 64));
+        // Another shape takes the place of the first one, which is then made again.
+        let rival =
+            (5..1000).map(Shape::column).find(|rival| place(*rival) == place(shape)).unwrap();
+        assert_eq!((arena.form(rival).shape(), arena.form(shape).shape()), (rival, shape));
+        assert_eq!(arena.used(), 3 * 64);
+        // After a move a known form leads to the new place.
+        let mut moved = Box::new(arena);
+        assert!(std::ptr::eq(moved.form(shape).arena(), &raw const *moved));
+        moved.reset();
+        assert_eq!((moved.form(shape).shape(), moved.used()), (shape, 64));
+    }
+
+    #[test]
+    fn entries_without_a_form_are_the_result_of_a_fault() {
+        let arena = Arena::new();
+        arena.set_limit(64);
+        let form = arena.form(Shape::column(2));
+        assert_eq!(Shaped::new(form, &[1.0, 2.0]).values(), [1.0, 2.0]);
+        assert_eq!(Shaped::new(form, &[1.0]).form().shape(), Shape::EMPTY);
+        assert_eq!(arena.status(), Ok(()));
+        assert_eq!(arena.form(Shape::SCALAR).shape(), Shape::EMPTY);
+        assert_eq!(arena.status(), Err(Fault::Memory { used: 64, requested: 64, limit: 64 }));
     }
 }

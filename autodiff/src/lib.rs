@@ -116,8 +116,8 @@
 //! Scalars in `f64` take 24 bytes per record and 8 for its adjoint, and only operations on two different nodes are
 //! recorded; functions of one argument and operations with constants take nothing (see [`scalar`]). A fused statement
 //! takes 12 bytes per extra argument. With a tangent, partials and adjoints take twice as much. Arrays take the entries
-//! of every result and 192 bytes per record, each rounded up to cache lines of 64. Tapes and arenas report the memory
-//! that they [used](Workspace::used) and accept limits, beyond which there is a [`Fault`].
+//! of every result and 128 bytes per record, each rounded up to cache lines of 64, and one line per shape. Tapes and
+//! arenas report the memory that they [used](Workspace::used) and accept limits, beyond which there is a [`Fault`].
 //!
 //! # Conventions
 //!

@@ -310,7 +310,7 @@ fn errors_say_what_to_do() {
         ),
         (
             "gradient quadratic --memory 1KiB",
-            "needs at least 5.9 KiB (5984 bytes) of memory, 1.0 KiB is allowed",
+            "needs at least 5.4 KiB (5456 bytes) of memory, 1.0 KiB is allowed",
         ),
         (
             "run quadratic --outer-momentum 0.5 --outer-power 1",

@@ -66,6 +66,7 @@ pub(crate) fn chain_tangent<'a, A: Array<'a>>(
     dx: A,
     dc: Option<A>,
 ) -> Option<A> {
+    let [x, y, dx] = [x, y, dx].map(|a| a.within(c.arena()));
     let moving = Dual { value: x, tangents: [Some(dx)] };
     match f.slope(moving, Dual { value: y, tangents: [dx.chain(f, x, y)] }) {
         Slope::Varying(slope) => {

@@ -17,8 +17,8 @@ use crate::fault::Fault;
 use crate::functions::rule::Unary;
 use crate::shape::{Axis, Shape};
 
-/// Entries in the arena, or the fault that prevented them.
-type Made<'a, T> = Result<&'a [T], Fault>;
+/// Entries in the arena, or `None` at its limit, after a fault.
+type Made<'a, T> = Option<&'a [T]>;
 
 /// Makes of each line `method = kernel(arguments) -> result` a method of [`Element`], and its compiled form for both
 /// types.

@@ -49,6 +49,11 @@ impl<R> Slope<R> {
 }
 
 impl Binary {
+    /// Whether the slopes are operands or numbers, for which nothing is computed.
+    pub(crate) fn slopes_are_operands(self) -> bool {
+        matches!(self, Self::Add | Self::Sub | Self::Mul | Self::Keep | Self::Drop)
+    }
+
     /// Returns `dy/da` if `first`, otherwise `dy/db`. Only that one is computed.
     pub(crate) fn slope<'a, A: Array<'a>>(self, first: bool, a: A, b: A, y: A) -> Slope<A> {
         let over = |a: A, b| a.binary(b, Self::Share);

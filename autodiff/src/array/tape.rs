@@ -330,12 +330,12 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
         let mut give = |id: NodeId, part: Option<A>| {
             self.add(id, part.and_then(|part| moved(id, part)));
         };
+        // Operations put their results into the arena of their first operand.
         let near = |a: A| a.within(arena);
         match node.op {
             Op::Leaf => {}
-            Op::Unary { of, f, x, y } => give(of, c.chain(f, near(x), near(y))),
+            Op::Unary { of, f, x, y } => give(of, c.chain(f, x, y)),
             Op::Chain { of, f, x, y, c: factor } => {
-                let (x, y) = (near(x), near(y));
                 if let Some(of) = of[0] {
                     give(of, c.chain(f, x, y));
                 }
@@ -344,7 +344,8 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 }
             }
             Op::Binary { of, f, a, b, y } => {
-                let (a, b, y) = (near(a), near(b), near(y));
+                let own = f.slopes_are_operands();
+                let [a, b, y] = if own { [a, b, y] } else { [a, b, y].map(near) };
                 for (of, first, shape) in [(of[0], true, a.shape()), (of[1], false, b.shape())] {
                     if let Some(of) = of {
                         let part = f.slope(first, a, b, y).times(c);

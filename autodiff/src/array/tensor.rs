@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::arena::{Arena, filled};
+use crate::arena::{Arena, Form, Shaped, filled};
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::fold;
@@ -28,11 +28,7 @@ use crate::shape::{Axis, Shape};
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
-pub struct Tensor<'a, T> {
-    data: &'a [T],
-    shape: Shape,
-    arena: &'a Arena,
-}
+pub struct Tensor<'a, T>(Shaped<'a, T>);
 
 impl<'a, T: Element> Tensor<'a, T> {
     /// Creates an array from borrowed entries in row-major order. Raises a fault if their number is not that of
@@ -42,7 +38,7 @@ impl<'a, T: Element> Tensor<'a, T> {
             arena.raise(fault);
             return Self::empty(arena);
         }
-        Self { data, shape, arena }
+        Self(Shaped::new(arena.form(shape), data))
     }
 
     /// Divides a flat point into one tensor per shape.
@@ -67,23 +63,19 @@ impl<'a, T: Element> Tensor<'a, T> {
     }
 
     fn empty(arena: &'a Arena) -> Self {
-        Self { data: &[], shape: Shape::EMPTY, arena }
+        Self(Shaped::new(arena.faulty(), &[]))
     }
 
     /// Makes the result of an operation: the entries, checked if the arena says so, or an empty array after a fault.
-    pub(crate) fn result(
-        arena: &'a Arena,
-        operation: &'static str,
-        shape: Shape,
-        data: Result<&'a [T], Fault>,
-    ) -> Self {
-        let Ok(data) = data else { return Self::empty(arena) };
+    pub(crate) fn result(operation: &'static str, form: &'a Form, data: Option<&'a [T]>) -> Self {
+        let arena = form.arena();
+        let Some(data) = data else { return Self::empty(arena) };
         if arena.checks_finite()
             && let Some(index) = data.iter().position(|v| !v.is_finite())
         {
             arena.raise(Fault::NonFinite { operation, index, value: data[index].as_f64() });
         }
-        Self { data, shape, arena }
+        Self(Shaped::new(form, data))
     }
 
     /// Creates an array of zeros and lets `write` modify it.
@@ -106,22 +98,22 @@ impl<'a, T: Element> Tensor<'a, T> {
         shape: Shape,
         write: impl FnOnce(&mut [T]) -> Result<(), Fault>,
     ) -> Self {
-        let data = arena.fill(shape.len(), T::zero()).and_then(|out| {
-            write(out).inspect_err(|&fault| arena.raise(fault))?;
-            Ok(&*out)
+        let data = arena.fill(shape.len(), T::zero()).ok().and_then(|out| {
+            write(out).inspect_err(|&fault| arena.raise(fault)).ok()?;
+            Some(&*out)
         });
-        Self::result(arena, operation, shape, data)
+        Self::result(operation, arena.form(shape), data)
     }
 
     /// Whether this is the result of an earlier fault rather than a 0x0 array of the user.
     fn is_faulty(self) -> bool {
-        self.shape == Shape::EMPTY && self.arena.status().is_err()
+        self.shape() == Shape::EMPTY && self.arena().status().is_err()
     }
 
     /// Raises a fault of shapes. After an earlier fault this has no effect, because the arena keeps the first.
     fn mismatch(self, operation: &'static str, other: Shape) -> Self {
-        self.arena.raise(Fault::Shapes { operation, left: self.shape, right: other });
-        Self::empty(self.arena)
+        self.arena().raise(Fault::Shapes { operation, left: self.shape(), right: other });
+        Self::empty(self.arena())
     }
 
     /// Returns the shape of the result of a linear operation, or raises a fault.
@@ -129,18 +121,18 @@ impl<'a, T: Element> Tensor<'a, T> {
         if self.is_faulty() {
             return None;
         }
-        f.result(self.shape).inspect_err(|&fault| self.arena.raise(fault)).ok()
+        f.result(self.shape()).inspect_err(|&fault| self.arena().raise(fault)).ok()
     }
 
     /// Computes [`Array::batched_matmul`] for operands that match, with a result of `shape`.
     fn batched(self, other: Self, count: u32, transposed: [bool; 2], shape: Shape) -> Self {
-        let each = |a: Self| Shape::new(a.shape.rows / count.max(1), a.shape.cols);
+        let each = |a: Self| Shape::new(a.shape().rows / count.max(1), a.shape().cols);
         let (left, right) = (each(self), each(other));
-        Self::filled(self.arena, "batched_matmul", shape, |out| {
+        Self::filled(self.arena(), "batched_matmul", shape, |out| {
             let size = out.len() / (count as usize).max(1);
             for k in 0..count as usize {
                 let cut = |a: Self, shape: Shape, transposed| {
-                    let data = &a.data[k * shape.len()..][..shape.len()];
+                    let data = &a.values()[k * shape.len()..][..shape.len()];
                     Operand { data, shape, transposed }
                 };
                 let right = cut(other, right, transposed[1]);
@@ -152,7 +144,7 @@ impl<'a, T: Element> Tensor<'a, T> {
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
-        Operand { data: self.data, shape: self.shape, transposed }
+        Operand { data: self.values(), shape: self.shape(), transposed }
     }
 }
 
@@ -161,36 +153,41 @@ impl<'a, T: Element> Array<'a> for Tensor<'a, T> {
     const ORDER: u32 = 0;
 
     fn shape(self) -> Shape {
-        self.shape
+        self.0.form().shape()
     }
 
     fn values(self) -> &'a [T] {
-        self.data
+        self.0.values()
     }
 
     fn arena(self) -> &'a Arena {
-        self.arena
+        self.0.form().arena()
     }
 
     fn within(self, arena: &'a Arena) -> Self {
-        Self { arena, ..self }
+        if std::ptr::eq(self.arena(), arena) {
+            self
+        } else {
+            Self(Shaped::new(arena.form(self.shape()), self.values()))
+        }
     }
 
     fn constant(self, shape: Shape, data: &'a [T]) -> Self {
-        Self::new(self.arena, shape, data)
+        Self::new(self.arena(), shape, data)
     }
 
     fn unary(self, f: Unary) -> Self {
-        Self::result(self.arena, f.name(), self.shape, T::unary(self.arena, f, self.data))
+        Self::result(f.name(), self.0.form(), T::unary(self.arena(), f, self.values()))
     }
 
     fn binary(self, other: Self, f: Binary) -> Self {
-        let shape = match self.shape.broadcast(other.shape) {
+        let shape = match self.shape().broadcast(other.shape()) {
             Some(shape) if !self.is_faulty() && !other.is_faulty() => shape,
-            _ => return self.mismatch(f.name(), other.shape),
+            _ => return self.mismatch(f.name(), other.shape()),
         };
-        let (a, b) = ((self.data, self.shape), (other.data, other.shape));
-        Self::result(self.arena, f.name(), shape, T::binary(self.arena, f, a, b, shape))
+        let (a, b) = ((self.values(), self.shape()), (other.values(), other.shape()));
+        let form = if shape == a.1 { self.0.form() } else { self.arena().form(shape) };
+        Self::result(f.name(), form, T::binary(self.arena(), f, a, b, shape))
     }
 }
 
@@ -199,11 +196,11 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
         if f.is_linear() {
             return f.slope(x, y).times(self);
         }
-        if self.shape != x.shape || x.shape != y.shape {
-            return Some(self.mismatch(f.name(), x.shape));
+        if self.shape() != x.shape() || x.shape() != y.shape() {
+            return Some(self.mismatch(f.name(), x.shape()));
         }
-        let data = T::chained(self.arena, f, x.data, y.data, self.data);
-        Some(Self::result(self.arena, f.name(), self.shape, data))
+        let data = T::chained(self.arena(), f, x.values(), y.values(), self.values());
+        Some(Self::result(f.name(), self.0.form(), data))
     }
 
     fn chain_tangent(self, f: Unary, at: [Self; 2], dx: Self, dc: Option<Self>) -> Option<Self> {
@@ -212,20 +209,28 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             return dc?.chain(f, x, y);
         }
         for other in [x, y, dx].iter().chain(&dc) {
-            if self.shape != other.shape {
-                return Some(self.mismatch(f.name(), other.shape));
+            if self.shape() != other.shape() {
+                return Some(self.mismatch(f.name(), other.shape()));
             }
         }
-        let dc = dc.map(|dc| dc.data);
-        let data = T::chained_tangent(self.arena, f, x.data, y.data, dx.data, self.data, dc);
-        Some(Self::result(self.arena, f.name(), self.shape, data))
+        let dc = dc.map(Self::values);
+        let data = T::chained_tangent(
+            self.arena(),
+            f,
+            x.values(),
+            y.values(),
+            dx.values(),
+            self.values(),
+            dc,
+        );
+        Some(Self::result(f.name(), self.0.form(), data))
     }
 
     fn products(self, form: ProductForm, others: &[Self], onto: &[Option<Self>], out: &mut [Self]) {
         const NAME: &str = "matmul";
         let shared = self.operand(form.transposed);
         let left = form.side == Side::Left;
-        out.fill(Self::empty(self.arena));
+        out.fill(Self::empty(self.arena()));
         let mut operands = List::new();
         let mut buffers = List::<&mut [MaybeUninit<T>]>::new();
         let mut shapes = List::new();
@@ -236,11 +241,11 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             if l.cols != r.rows || self.is_faulty() || other.is_faulty() {
                 // Shapes are reported as they enter the product, so that a transposed operand does not look as if it
                 // matched.
-                self.arena.raise(Fault::Shapes { operation: NAME, left: l, right: r });
+                self.arena().raise(Fault::Shapes { operation: NAME, left: l, right: r });
                 return;
             }
             let shape = Shape::new(l.rows, r.cols);
-            let Ok(buffer) = self.arena.uninit(shape.len()) else { return };
+            let Ok(buffer) = self.arena().uninit(shape.len()) else { return };
             operands.push(operand);
             buffers.push(buffer);
             shapes.push(shape);
@@ -250,24 +255,25 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             // SAFETY: a product writes every entry of its result.
             let buffer = unsafe { filled(buffer) };
             if let Some(onto) = onto.get(i).copied().flatten() {
-                if onto.shape != shape && onto.shape != Shape::new(1, shape.cols) {
-                    *out = Self { shape, ..*out }.mismatch("affine", onto.shape);
+                if onto.shape() != shape && onto.shape() != Shape::new(1, shape.cols) {
+                    let right = onto.shape();
+                    self.arena().raise(Fault::Shapes { operation: "affine", left: shape, right });
                     continue;
                 }
-                T::add_to_rows(buffer, onto.data);
+                T::add_to_rows(buffer, onto.values());
             }
-            *out = Self::result(self.arena, NAME, shape, Ok(buffer));
+            *out = Self::result(NAME, self.arena().form(shape), Some(buffer));
         }
     }
 
     fn map_linear(self, f: Linear<'a, T>) -> Self {
-        let Self { data, shape: from, arena } = self;
+        let (data, from, arena) = (self.values(), self.shape(), self.arena());
         match (self.admitted(f), f) {
             (None, _) => Self::empty(arena),
             (Some(shape), Linear::Slice(start, _)) => {
-                Self { data: &data[start..][..shape.len()], shape, arena }
+                Self::new(arena, shape, &data[start..][..shape.len()])
             }
-            (Some(shape), Linear::Reshape(_)) => Self { shape, ..self },
+            (Some(shape), Linear::Reshape(_)) => Self::new(arena, shape, data),
             (Some(_), Linear::Operator(map, transposed)) => {
                 let mut plane = [self];
                 Self::operate(&mut plane, map, transposed);
@@ -282,18 +288,18 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
     fn assemble(self, parts: &[(Self, Linear<'a, T>)], shape: Shape, apart: bool) -> Self {
         for &(part, f) in parts {
             match part.admitted(f) {
-                None => return Self::empty(self.arena),
+                None => return Self::empty(self.arena()),
                 Some(found) if found != shape => return part.mismatch(f.name(), shape),
                 Some(_) => {}
             }
         }
         let name = parts.first().map_or("stack", |(_, f)| f.name());
-        Self::filled(self.arena, name, shape, |out| {
+        Self::filled(self.arena(), name, shape, |out| {
             for (k, (part, f)) in parts.iter().enumerate() {
                 if apart || k == 0 {
-                    f.spread(part.data, part.shape, out, |out, x| *out = x);
+                    f.spread(part.values(), part.shape(), out, |out, x| *out = x);
                 } else {
-                    f.spread(part.data, part.shape, out, |out, x| *out += x);
+                    f.spread(part.values(), part.shape(), out, |out, x| *out += x);
                 }
             }
         })
@@ -305,46 +311,46 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
             let mut pairs = List::<(&[T], &mut [T])>::new();
             let shape = first.admitted(Linear::Operator(map, transposed))?;
             for plane in planes.iter() {
-                if plane.shape != first.shape {
-                    let _ = plane.mismatch("linear", first.shape);
+                if plane.shape() != first.shape() {
+                    let _ = plane.mismatch("linear", first.shape());
                     return None;
                 }
-                pairs.push((plane.data, plane.arena.fill(shape.len(), T::zero()).ok()?));
+                pairs.push((plane.values(), plane.arena().fill(shape.len(), T::zero()).ok()?));
             }
             let done = map.apply_all(transposed, &mut pairs, shape.cols as usize);
-            done.inspect_err(|&fault| first.arena.raise(fault)).ok()?;
+            done.inspect_err(|&fault| first.arena().raise(fault)).ok()?;
             let results = planes.iter().zip(pairs);
             let result = |(plane, (_, out)): (&Self, (_, &'a mut [T]))| {
-                Self::result(plane.arena, "linear", shape, Ok(out))
+                Self::result("linear", plane.arena().form(shape), Some(out))
             };
             Some(results.map(result).collect::<List<_>>())
         };
         match tried() {
             Some(results) => planes.copy_from_slice(&results),
-            None => planes.fill(Self::empty(first.arena)),
+            None => planes.fill(Self::empty(first.arena())),
         }
     }
 
     fn bilinear(self, other: Self, f: Bilinear) -> Self {
         if self.is_faulty() || other.is_faulty() {
-            return Self::empty(self.arena);
+            return Self::empty(self.arena());
         }
-        let arena = self.arena;
-        let tried = f.result(self.shape, other.shape).map(|shape| match f {
+        let arena = self.arena();
+        let tried = f.result(self.shape(), other.shape()).map(|shape| match f {
             Bilinear::Dot => {
-                let sum = arena.fill(1, T::dot(self.data, other.data));
-                Self::result(arena, f.name(), shape, sum.map(|s| &*s))
+                let sum = arena.fill(1, T::dot(self.values(), other.values()));
+                Self::result(f.name(), arena.form(shape), sum.ok().map(|s| &*s))
             }
             Bilinear::RowDot => {
-                let cols = (self.shape.cols as usize).max(1);
+                let cols = (self.shape().cols as usize).max(1);
                 Self::filled(arena, f.name(), shape, |out| {
-                    T::row_dots(self.data, other.data, cols, out);
+                    T::row_dots(self.values(), other.values(), cols, out);
                 })
             }
             Bilinear::Batched(count, transposed) => self.batched(other, count, transposed, shape),
             Bilinear::Convolve(map, role) => Self::tried(arena, f.name(), shape, |out| {
-                let shapes = map.fitting(role, self.shape, other.shape)?;
-                T::convolve(arena, (map, role), shapes, [self.data, other.data], out)
+                let shapes = map.fitting(role, self.shape(), other.shape())?;
+                T::convolve(arena, (map, role), shapes, [self.values(), other.values()], out)
             }),
         });
         tried.unwrap_or_else(|fault| {
@@ -355,35 +361,35 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
 
     fn choose(self, a: Self, b: Self) -> Self {
         for other in [a, b] {
-            if self.shape != other.shape || self.is_faulty() {
-                return self.mismatch(SELECT, other.shape);
+            if self.shape() != other.shape() || self.is_faulty() {
+                return self.mismatch(SELECT, other.shape());
             }
         }
-        let data = T::chosen(self.arena, self.data, a.data, b.data);
-        Self::result(self.arena, SELECT, self.shape, data)
+        let data = T::chosen(self.arena(), self.values(), a.values(), b.values());
+        Self::result(SELECT, self.0.form(), data)
     }
 
     fn folded(self, axis: Axis, f: Binary) -> Option<Self> {
-        if self.shape.is_empty() {
+        if self.shape().is_empty() {
             return None;
         }
-        let scratch = self.arena.fill(fold::scratch(self.shape, axis), T::zero()).ok()?;
-        Some(Self::filled(self.arena, f.name(), self.shape.over(axis), |out| {
-            T::folded(f, self.data, (self.shape, axis), scratch, out);
+        let scratch = self.arena().fill(fold::scratch(self.shape(), axis), T::zero()).ok()?;
+        Some(Self::filled(self.arena(), f.name(), self.shape().over(axis), |out| {
+            T::folded(f, self.values(), (self.shape(), axis), scratch, out);
         }))
     }
 
     fn softmax_parts(self, axis: Axis) -> (Self, Self) {
-        let mut sums = Self::empty(self.arena);
-        let (shape, cols) = (self.shape, self.shape.cols as usize);
-        let shares = Self::filled(self.arena, "softmax", shape, |shares| {
-            sums = Self::filled(self.arena, "logsumexp", shape.per_line(axis), |sums| {
+        let mut sums = Self::empty(self.arena());
+        let (shape, cols) = (self.shape(), self.shape().cols as usize);
+        let shares = Self::filled(self.arena(), "softmax", shape, |shares| {
+            sums = Self::filled(self.arena(), "logsumexp", shape.per_line(axis), |sums| {
                 // The value for lines without entries.
                 sums.fill(T::neg_infinity());
                 match axis {
                     _ if shape.is_empty() => {}
-                    Axis::Rows => T::softmax_columns(self.data, cols, sums, shares),
-                    Axis::Columns => T::softmax_rows(self.data, cols, sums, shares),
+                    Axis::Rows => T::softmax_columns(self.values(), cols, sums, shares),
+                    Axis::Columns => T::softmax_rows(self.values(), cols, sums, shares),
                 }
             });
         });
@@ -391,18 +397,18 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
     }
 
     fn custom_product(self, f: &'a dyn Custom<T>, product: Product<Self>) -> Self {
-        let (x, n) = (self.data, self.data.len());
+        let (x, n) = (self.values(), self.values().len());
         let results = Shape::column(u32::try_from(f.results(n)).unwrap_or(u32::MAX));
         let fits =
             |v: &[T], expected| expect_length("a factor of a custom function", expected, v.len());
         let shape = match product {
             Product::Value | Product::Jvp(_) => results,
-            Product::Vjp(_) | Product::Hvp(..) => self.shape,
+            Product::Vjp(_) | Product::Hvp(..) => self.shape(),
         };
         if self.is_faulty() {
             return self;
         }
-        Self::tried(self.arena, f.name(), shape, |out| match product.map(|a| a.data) {
+        Self::tried(self.arena(), f.name(), shape, |out| match product.map(Self::values) {
             Product::Value => f.value(x, out),
             Product::Jvp(v) => fits(v, n).and_then(|()| f.jvp(x, v, out)),
             Product::Vjp(c) => fits(c, results.len()).and_then(|()| f.vjp(x, c, out)),

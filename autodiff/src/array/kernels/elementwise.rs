@@ -10,8 +10,8 @@ use crate::conventions;
 
 /// Passes the rows to a macro.
 macro_rules! pairs {
-    ($($then:ident)::+) => {
-        $($then)::+! {
+    ($($then:ident)::+ $(; $($with:tt)*)?) => {
+        $($then)::+! { {$($($with)*)?}
             /// `a + b`
             Add add |a, b| a + b;
             /// `a - b`
@@ -61,7 +61,7 @@ macro_rules! pairs {
 }
 
 macro_rules! define {
-    ($($(#[$doc:meta])* $Name:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
+    ({} $($(#[$doc:meta])* $Name:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
         /// A function of two numbers, which is applied to each pair of entries.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
@@ -115,5 +115,31 @@ fn preferred<T: Number>(first: bool, a: T, b: T) -> T {
 fn mask<T: Number>(holds: bool) -> T {
     if holds { T::one() } else { T::zero() }
 }
+
+/// Runs a body with a function of two numbers as a closure. The body is compiled for each function, so that its loops
+/// are vectorised.
+macro_rules! with_pair {
+    ($chosen:expr, |$f:ident| $body:expr) => {
+        $crate::array::kernels::elementwise::pairs!(
+            $crate::array::kernels::elementwise::each_pair; $chosen, $f, $body
+        )
+    };
+}
+pub(crate) use with_pair;
+
+macro_rules! each_pair {
+    (
+        { $chosen:expr, $bound:ident, $body:expr }
+        $($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*
+    ) => {
+        match $chosen {
+            $(Binary::$f => {
+                let $bound = |a, b| Binary::$f.at(a, b);
+                $body
+            })*
+        }
+    };
+}
+pub(crate) use each_pair;
 
 pub(crate) use pairs;

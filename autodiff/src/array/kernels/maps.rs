@@ -6,11 +6,10 @@ use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
 use crate::arena::Arena;
-use crate::array::kernels::elementwise::{Binary, pairs};
+use crate::array::kernels::elementwise::{Binary, with_pair};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::slopes::{chain, chain_tangent};
-use crate::fault::Fault;
 use crate::functions::rule::{Rule, Unary, with_rule};
 use crate::shape::Shape;
 
@@ -23,15 +22,15 @@ unsafe fn filled<T>(
     arena: &Arena,
     len: usize,
     write: impl FnOnce(&mut [MaybeUninit<T>]),
-) -> Result<&[T], Fault> {
-    let space = arena.uninit(len)?;
+) -> Option<&[T]> {
+    let space = arena.uninit(len).ok()?;
     write(space);
     // SAFETY: every entry was written, as promised by the caller.
-    Ok(unsafe { &*(std::ptr::from_mut(space) as *const [T]) })
+    Some(unsafe { &*(std::ptr::from_mut(space) as *const [T]) })
 }
 
 /// Computes `f(x)` of each entry.
-pub(crate) fn unary<'a, T: Number>(arena: &'a Arena, f: Unary, x: &[T]) -> Result<&'a [T], Fault> {
+pub(crate) fn unary<'a, T: Number>(arena: &'a Arena, f: Unary, x: &[T]) -> Option<&'a [T]> {
     // SAFETY: one entry is written for each of `x`, which has `x.len()` entries.
     unsafe { filled(arena, x.len(), |out| write_unary(f, x, out)) }
 }
@@ -103,7 +102,7 @@ pub(crate) fn chained<'a, T: Number>(
     x: &[T],
     y: &[T],
     c: &[T],
-) -> Result<&'a [T], Fault> {
+) -> Option<&'a [T]> {
     let len = c.len();
     let (x, y) = (&x[..len], &y[..len]);
     // SAFETY: the slices have the same length, and one entry is written for each of theirs.
@@ -134,7 +133,7 @@ pub(crate) fn chained_tangent<'a, T: Number>(
     dx: &[T],
     c: &[T],
     dc: Option<&[T]>,
-) -> Result<&'a [T], Fault> {
+) -> Option<&'a [T]> {
     let len = c.len();
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
@@ -171,7 +170,7 @@ pub(crate) fn chosen<'a, T: Number>(
     mask: &[T],
     a: &[T],
     b: &[T],
-) -> Result<&'a [T], Fault> {
+) -> Option<&'a [T]> {
     let len = mask.len();
     let (a, b) = (&a[..len], &b[..len]);
     // SAFETY: the slices have the same length, and one entry is written for each of theirs.
@@ -213,26 +212,42 @@ pub(crate) fn binary<'a, T: Number>(
     (a, a_shape): (&[T], Shape),
     (b, b_shape): (&[T], Shape),
     shape: Shape,
-) -> Result<&'a [T], Fault> {
+) -> Option<&'a [T]> {
     if shape == Shape::SCALAR {
         // SAFETY: the single entry is written.
         return unsafe { filled(arena, 1, |out| out.fill(MaybeUninit::new(f.at(a[0], b[0])))) };
     }
     // If both operands are whole or a single entry, the result is one long row.
     let whole = |from: Shape| from == shape || from == Shape::SCALAR;
-    let long = whole(a_shape) && whole(b_shape);
+    if whole(a_shape) && whole(b_shape) {
+        let (a, b) = (&a[..a_shape.len()], &b[..b_shape.len()]);
+        // SAFETY: an entry is written for each of an operand that is whole; both are single only if the result is.
+        return unsafe { filled(arena, shape.len(), |out| write_pairs(f, a, b, out)) };
+    }
+    binary_rows(arena, f, (a, a_shape), (b, b_shape), shape)
+}
+
+/// Computes [`binary`] row by row.
+#[inline(never)]
+fn binary_rows<'a, T: Number>(
+    arena: &'a Arena,
+    f: Binary,
+    (a, a_shape): (&[T], Shape),
+    (b, b_shape): (&[T], Shape),
+    shape: Shape,
+) -> Option<&'a [T]> {
     let spread = |data, from: Shape| Spread {
         data,
-        step: if long || from.rows == 1 { 0 } else { from.cols as usize },
-        flat: if long { from == Shape::SCALAR } else { from.cols == 1 },
+        step: if from.rows == 1 { 0 } else { from.cols as usize },
+        flat: from.cols == 1,
     };
     let (mut a, mut b) = (spread(a, a_shape), spread(b, b_shape));
-    let mut cols = if long { shape.len() } else { shape.cols as usize };
+    let mut cols = shape.cols as usize;
     let times = TILE.checked_div(cols).unwrap_or(0).min(shape.rows as usize / 4);
     let shared = |x: Spread<T>| x.step == 0 && !x.flat;
     let (row, whole) = if shared(a) { (&mut a, &mut b) } else { (&mut b, &mut a) };
     let mut tile;
-    if !long && times > 1 && shared(*row) && !whole.flat {
+    if times > 1 && shared(*row) && !whole.flat {
         // A short row that all rows share is repeated, so that several rows are computed as a long one.
         tile = [T::zero(); TILE];
         tile.chunks_exact_mut(cols).take(times).for_each(|part| part.copy_from_slice(row.data));
@@ -259,36 +274,39 @@ dispatched! {
         cols: usize,
         out: &mut [MaybeUninit<T>],
     ) {
-        let rows = out.chunks_mut(cols).enumerate();
-        // One loop per function, so that each is compiled and vectorised separately.
-        macro_rules! each {
-            ($($(#[$doc:meta])* $f:ident $file:ident $(/ $name:literal)? |$a:ident, $b:ident| $value:expr;)*) => {
-                match f {
-                    $(Binary::$f => {
-                        for (i, out) in rows {
-                            match (a.row(i, out.len()), b.row(i, out.len())) {
-                                (&[a], &[b]) => out.fill(MaybeUninit::new(Binary::$f.at(a, b))),
-                                (&[a], b) => {
-                                    for (out, &b) in out.iter_mut().zip(b) {
-                                        out.write(Binary::$f.at(a, b));
-                                    }
-                                }
-                                (a, &[b]) => {
-                                    for (out, &a) in out.iter_mut().zip(a) {
-                                        out.write(Binary::$f.at(a, b));
-                                    }
-                                }
-                                (a, b) => {
-                                    for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
-                                        out.write(Binary::$f.at(a, b));
-                                    }
-                                }
-                            }
-                        }
-                    })*
-                }
-            };
+        with_pair!(f, |f| {
+            for (i, out) in out.chunks_mut(cols).enumerate() {
+                write_row(f, a.row(i, out.len()), b.row(i, out.len()), out);
+            }
+        });
+    }
+}
+
+dispatched! {
+    /// Computes `f` of each pair of entries, where an operand of one entry is repeated.
+    fn write_pairs<T: Number>(f: Binary, a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+        with_pair!(f, |f| write_row(f, a, b, out));
+    }
+}
+
+#[inline(always)]
+fn write_row<T: Number>(f: impl Fn(T, T) -> T, a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
+    match (a, b) {
+        (&[a], &[b]) => out.fill(MaybeUninit::new(f(a, b))),
+        (&[a], b) => {
+            for (out, &b) in out.iter_mut().zip(b) {
+                out.write(f(a, b));
+            }
         }
-        pairs!(each);
+        (a, &[b]) => {
+            for (out, &a) in out.iter_mut().zip(a) {
+                out.write(f(a, b));
+            }
+        }
+        (a, b) => {
+            for ((out, &a), &b) in out.iter_mut().zip(a).zip(b) {
+                out.write(f(a, b));
+            }
+        }
     }
 }

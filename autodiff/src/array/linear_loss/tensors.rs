@@ -71,7 +71,7 @@ fn computed<'a, T: Element>(
         if k > 0 && !ps[k].is_empty() {
             value += T::dot(ps[k], losses[0]);
         }
-        let made = |shape, data| Tensor::result(arena, NAME, shape, Ok(data));
+        let made = |shape, data| Tensor::result(NAME, arena.form(shape), Some(data));
         let gradient = (k + wanted >= count).then(|| gradients.next()).flatten();
         parts.push(Parts {
             value: made(Shape::SCALAR, arena.fill(1, value)?),
