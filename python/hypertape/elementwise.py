@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .refusals import refuse
 from .shaping import gather, places, reshape
-from .trace import UFUNCS, Shape, Trace, Traced, implements, refuse, two
+from .trace import UFUNCS, Shape, Trace, Traced, implements, two
 
 
 def unary(a: Traced, op: str, **settings: Any) -> Traced:

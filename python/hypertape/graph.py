@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Node, Trace, Traced, refuse
+from .refusals import refuse
+from .trace import Node, Trace, Traced
 
 SMALL = 16
 """Arrays of at most this many numbers are written into the JSON."""

@@ -163,7 +163,8 @@ def _broadcast(params: dict, x: Any) -> Any:
     between = [1] * len(shape)
     for axis, place in zip(np.shape(x), places):
         between[place] = axis
-    found = np.reshape(x, between)
+    # A row of samples, of which JAX's column_stack makes columns by a transpose, is that of their column.
+    found = np.reshape(x, between[::-1]).T if getattr(x, "rows", False) and between[:-1] == [1] else np.reshape(x, between)
     # NumPy's operations broadcast by themselves, so only a change of shape is made explicit.
     return np.broadcast_to(found, shape) if np.shape(found) != shape else found
 

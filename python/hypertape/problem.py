@@ -16,7 +16,8 @@ from .errors import InputError
 from .graph import Data, Graph, lying, text
 from .layout import Arrays, Layout, numbers, plain
 from .shaping import reshape
-from .trace import Trace, Traced, record, refusal, two
+from .refusals import record, refusal
+from .trace import Trace, Traced, two
 
 PREFIXES = {"inner": "train", "outer": "valid"}
 """Prefixes of the names of the data of each loss."""
@@ -138,6 +139,8 @@ class Problem(Bilevel):
         except InputError:
             _finite(arrays, counts)
             raise
+        none = "loss: one block, as there is no data that is declared as samples"
+        self._lost = {role: loss.trace.lost for role, loss in losses.items() if loss.trace.lost and f"{role} {none}" in core.describe()}
         super().__init__(core, x_layout, w_layout)
 
     @classmethod
@@ -159,7 +162,12 @@ class Problem(Bilevel):
 
     def describe(self) -> str:
         """Says whether each loss is a sum over samples and, if not, why not."""
-        return self._core.describe()
+        return self._core.describe() + "".join(f"; {role} loss: {lost}" for role, lost in self._lost.items())
+
+    def _read(self, options: dict[str, Any]) -> Any:
+        for role, lost in self._lost.items() if options.get("batch") is not None else ():
+            raise InputError(f"batch: the {role} loss is not a sum or mean over samples, because {lost}")
+        return super()._read(options)
 
     def save(self, path: str | Path) -> None:
         """Writes the problem to a file that the command line and ``ht.load`` accept in place of a problem's name. The ending ``.npz`` is

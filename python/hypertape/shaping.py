@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Shape, Trace, Traced, implements, refuse, two
+from .refusals import refuse
+from .trace import Shape, Trace, Traced, implements, two
 
 
 def reshape(a: Traced, shape: Shape) -> Traced:
@@ -82,14 +83,24 @@ def take(a: Traced, index: Any) -> Traced:
     plain = tuple(part.value if isinstance(part, Traced) else np.asarray(part) if isinstance(part, list) else part for part in parts)
     if a.value is not None:
         value = np.asarray(a.value[plain if isinstance(index, tuple) else plain[0]])
-        leading = not a.rows and samples or a.rows and isinstance(plain[0], slice) and plain[0] == slice(None)
-        return Traced(a.owner, value.shape, value=value, rows=bool(leading) and value.ndim > 0)
+        samples += [a] if a.rows else []
+        return a.owner.known("an index", value, samples, lambda _: _leads(parts[0], a, sum(part is not None for part in parts)))
     if samples:
         return _by_samples(a, parts, plain)
     if len(parts) == 2 and a.ndim == 2 and isinstance(plain[1], np.ndarray) and plain[1].ndim == 1 and plain[1].dtype.kind in "iu":
         if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0 and plain[1].max() < a.shape[1]:
             return pick(a, Traced(a.owner, plain[1].shape, value=plain[1]))
     return moved(a, lambda at: at[plain if isinstance(index, tuple) else plain[0]])
+
+
+def _leads(first: Any, a: Traced, count: int) -> bool:
+    """Whether an index of ``count`` parts, of which this is the first, gives a row for each sample, in order."""
+    n = a.shape[0] if a.shape else 0
+    if isinstance(first, slice):
+        return a.rows and range(n)[first] == range(n)
+    if isinstance(first, Traced):
+        return first.rows and first.dtype.kind in "iu"
+    return first is Ellipsis and a.rows and count <= a.ndim or _is_every(first, n)
 
 
 def _is_every(index: Any, rows: int) -> bool:

@@ -134,3 +134,14 @@ def test_a_slice_of_all_samples_is_all_of_them():
     data = {"X": numbers((20, 3), 1), "y": numbers((20,), 2)}
     problem = ht.Problem.from_jax(loss, loss, 0.1, np.zeros(3), train=data, valid=data)
     assert problem.describe().count("a sum over 20 samples") == 2
+
+
+def test_functions_of_data_keep_its_samples():
+    data = {"X": numbers((20, 3), 1)}
+    for function in (
+        lambda X: jnp.concatenate([X, jnp.ones((20, 1))], 1), lambda X: jnp.column_stack([X[:, 0], jnp.ones(20)]), lambda X: jnp.linalg.norm(X, axis=1),
+        lambda X: jax.nn.logsumexp(X, axis=1), lambda X: jax.nn.softmax(X), lambda X: jnp.cos(X @ jnp.ones((3, 2))), lambda X: jnp.hstack([X, X**2]),
+    ):  # fmt: skip
+        loss = lambda w, x, d, f=function: jnp.mean((f(d["X"]) * w - x) ** 2)  # noqa: E731
+        problem = ht.Problem.from_jax(loss, loss, 0.1, 0.3, train=data, valid=data)
+        assert problem.describe() == "inner loss: a sum over 20 samples; outer loss: a sum over 20 samples"
