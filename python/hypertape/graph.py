@@ -108,7 +108,9 @@ class Graph:
 
     def _known(self, node: Node, of: list[int], held: int) -> int:
         value, rows = self.trace.held[held], self.trace.sampled[held]
-        if value.size <= self.small and not rows:
+        # A number may be infinite, as a bound is. Whatever else is not finite is one of the data, where it is found and refused.
+        written = np.isfinite(value).all() if value.ndim else not np.isnan(value)
+        if value.size <= self.small and not rows and written:
             return self._constant(node.shape, np.asarray(value, dtype=np.float64).ravel())
         name = self.data.add(self.prefix, value, rows)
         self.data.places.setdefault(name, self.trace.places[held])

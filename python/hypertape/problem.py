@@ -137,7 +137,7 @@ class Problem(Bilevel):
         try:
             core = _core.stated(statement)
         except InputError:
-            _finite(arrays, counts)
+            finite(arrays, counts)
             raise
         none = "loss: one block, as there is no data that is declared as samples"
         self._lost = {role: loss.trace.lost for role, loss in losses.items() if loss.trace.lost and f"{role} {none}" in core.describe()}
@@ -229,7 +229,7 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
     return found
 
 
-def _finite(data: Data, tasks: Any) -> None:
+def finite(data: Data, tasks: Any = ()) -> None:
     """Says which entry of which array of the user is not finite, if there is one."""
     for name, array in data.arrays.items():
         if name in tasks or array.dtype.kind != "f" or np.isfinite(array).all():
@@ -237,7 +237,8 @@ def _finite(data: Data, tasks: Any) -> None:
         at = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         why = f"entry {at[0] if len(at) == 1 else at} is {array[at]}, expected finite numbers"
         if ".derived" in name and name in data.places:
-            raise refusal(f"an array of shape {array.shape}", why, *data.places[name])
+            what = f"an array of shape {array.shape}" if at else "a number"
+            raise refusal(what, why if at else f"found {array}, expected a finite one", *data.places[name])
         prefix, _, own = name.partition(".")
         raise InputError(f"{prefix}[{own!r}]: {why}")
 

@@ -258,13 +258,23 @@ def test_numbers_that_are_not_finite_are_named_with_their_places():
     X, own = np.ones((9, 2)), np.ones((9, 2))
     X[3, 1], own[5, 0] = np.nan, np.inf
     outer = lambda w, x: np.sum(w * x)  # noqa: E731
+    small, missing = np.array([1.0, np.nan]), np.float64("nan")
     for why, inner in {
+        r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 1 is nan, expected finite numbers$": lambda w, x: np.sum((w - small) ** 2),
+        r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 0 is inf": lambda w, x: np.sum(w * (1 / np.array([0.0, 2.0]))),
+        r"^a number in test_problem.py, line \d+: found nan, expected a finite one$": lambda w, x: np.sum(w * missing),
         r"^train\['X'\]: entry \(3, 1\) is nan, expected finite": lambda w, x, d: np.sum((d.X @ w) ** 2),
         r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(3, 1\) is nan": lambda w, x, d: np.sum((2 * d.X @ w) ** 2),
         r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(5, 0\) is inf": lambda w, x, d: np.sum((own @ w) ** 2),
     }.items():  # fmt: skip
         with pytest.raises(ht.InputError, match=why):
-            ht.Problem(inner, outer, np.ones(2), np.ones(2), train={"X": X})
+            with np.errstate(divide="ignore"):
+                ht.Problem(inner, outer, np.ones(2), np.ones(2), train={"X": X})
+    problem = ht.Problem(lambda w, x: np.sum(np.maximum(w, -np.inf) ** 2), outer, np.ones(2), np.ones(2))  # A bound may be infinite.
+    assert np.isfinite(problem.hypergradient(steps=2).loss)
+    with pytest.raises(ht.TraceError, match=r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 1 is nan"):
+        problem.hypergradient(rule=lambda w, g, lr: w - lr * g * small)
+    assert np.isnan(ht.value_and_grad(lambda w: np.sum(w * small))(np.ones(2))[0])  # As in NumPy.
 
 
 def test_warnings_of_losses_and_runs():
