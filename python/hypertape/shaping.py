@@ -88,7 +88,7 @@ def take(a: Traced, index: Any) -> Traced:
     if samples:
         return _by_samples(a, parts, plain)
     if len(parts) == 2 and a.ndim == 2 and isinstance(plain[1], np.ndarray) and plain[1].ndim == 1 and plain[1].dtype.kind in "iu":
-        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0 and plain[1].max() < a.shape[1]:
+        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0:
             return pick(a, Traced(a.owner, plain[1].shape, value=plain[1]))
     return moved(a, lambda at: at[plain if isinstance(index, tuple) else plain[0]])
 

@@ -183,6 +183,29 @@ def test_labels_are_data():
     np.testing.assert_allclose(hot.hypergradient(steps=5, lr=0.5).gradient, r.gradient, rtol=1e-11, atol=1e-15)
 
 
+@pytest.mark.parametrize(("row", "label"), [(5, 3), (2, -1)])
+def test_labels_out_of_range_are_named_with_list_and_row(row, label):
+    X, labels = numbers((8, 2), 7), np.arange(8) % 3
+    labels[row] = label
+    cross = lambda w, x, d: np.mean(ht.cross_entropy(d.X @ w, d.y))  # noqa: E731
+    make = lambda inner, y, w=np.zeros((2, 3)), X=X, **more: ht.Problem(  # noqa: E731
+        inner, lambda w, x: np.sum(w) * x, 1.0, w, train={"X": X, "y": y}, **more
+    )
+    why = f"row {row} has the label {label}, expected 0 to 2, because there are 3 classes$"
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: {why}"):
+        make(cross, labels)
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: {why.replace(' has', ' of task 1 has')}"):
+        make(cross, np.stack([np.zeros(8, int), labels]), X=np.stack([X, X]), tasks=True)
+    derived = lambda w, x, d: np.mean(ht.cross_entropy(d.X @ w, d.y - 1))  # noqa: E731
+    with pytest.raises(ht.TraceError, match=rf"^a list of labels in .*, line \d+: {why}"):
+        make(derived, labels + 1)
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: row {row} has the index {label}, expected 0 to 2, because the array has 3 rows$"):
+        make(lambda w, x, d: np.mean(w[d.y]), labels, np.zeros(3))
+    if label > 0:  # NumPy counts negative ones from the end.
+        with pytest.raises(ht.TraceError, match=rf"^a list of labels in test_problem.py, line \d+: {why}"):
+            ht.grad(lambda w: np.sum((X @ w)[np.arange(8), labels]))(np.zeros((2, 3)))
+
+
 def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
     problem, _ = ridge()
     problem.save(tmp_path / "p")
