@@ -112,7 +112,7 @@ def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
     """Indexes with one integer per sample: selects one entry of each row, or whole rows."""
     labels = parts[-1]
     if labels.dtype.kind not in "iu":
-        raise refuse("an index", f"found dtype {labels.dtype}, expected integers")
+        raise refuse("an index", f"found dtype {labels.dtype}, expected integers: use labels.astype(int)")
     n = labels.shape[0] if labels.shape else 0
     if len(parts) == 2 and a.ndim == 2 and labels.ndim == 1:
         if _is_every(plain[0], a.shape[0]) and n == a.shape[0]:
@@ -121,13 +121,24 @@ def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
         shape = (n,) + a.shape[1:]
         node = a.owner.node("gather_rows", (a.node,), two(shape), labels=_held(labels))
         return Traced(a.owner, shape, node)
-    raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels] or a[labels]")
+    raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels], a[labels] or np.take_along_axis(a, labels[:, None], 1)")
 
 
 def pick(a: Traced, labels: Traced) -> Traced:
     """Selects entry ``labels[i]`` of each row ``i``."""
     n = a.shape[0]
     return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=_held(labels)))
+
+
+@implements(np.take_along_axis)
+def take_along_axis(trace: Trace, arr: Any, indices: Any, axis: int | None = -1) -> Traced:
+    """One entry of each row is a choice by labels, which may be those of samples."""
+    a, at = trace.lift(arr), trace.lift(indices)
+    if at.value is None:
+        raise refuse("an index", "a value does not exist while a function is traced: take integers from the data or write them down")
+    if a.ndim == 2 and at.shape == (a.shape[0], 1) and axis in (1, -1) and at.dtype.kind in "iu" and at.value.min() >= 0:
+        return reshape(pick(a, at[:, 0]), at.shape)
+    return moved(a, np.take_along_axis, at.value, axis)
 
 
 def _held(labels: Traced) -> int | str:
@@ -195,7 +206,7 @@ def _moves(function: Callable) -> None:
 
 for _function in (
     np.squeeze, np.expand_dims, np.ravel, np.reshape, np.tile, np.repeat, np.roll, np.flip,
-    np.fliplr, np.flipud, np.rot90, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
+    np.fliplr, np.flipud, np.rot90, np.diagonal, np.take, np.delete, np.resize,
 ):  # fmt: skip
     _moves(_function)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from .refusals import conversion, lost, place, refuse
+from .refusals import CONVERSION, conversion, lost, place, refuse, untraced
 from .rowwise import keeps, signature
 
 Shape = tuple[int, ...]
@@ -172,7 +172,7 @@ def call(name: str, own: Callable | None, function: Callable, args: tuple, kwarg
         samples = [proxy for proxy in found if proxy.rows]
         return _known(trace, name, result, samples, lambda array: keeps(function, args, kwargs, samples, array))
     if own is None:
-        raise refuse(name, "it has no counterpart here, so that it cannot be traced")
+        raise untraced(name)
     return own(trace, *args, **(kwargs if isinstance(function, np.ufunc) else _taken(name, own, function, args, kwargs)))
 
 
@@ -285,7 +285,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if method == "outer":
             a, b = (np.asanyarray(value) if not isinstance(value, Traced) else value for value in inputs)
             return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
-        raise refuse(f"{shown}.{method}", "it has no counterpart here, so that it cannot be traced")
+        raise untraced(f"{shown}.{method}")
 
     def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
         module = getattr(function, "__module__", "numpy") or "numpy"
@@ -297,8 +297,10 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if self.value is None:
+            if (name := conversion()) != CONVERSION:
+                raise untraced(name)
             use = "np.stack makes arrays of parts" + (", and ht.Problem.from_jax reads losses of JAX" if "jax" in sys.modules else "")
-            raise refuse("a conversion to a plain array", f"a value does not exist while a function is traced: {use}")
+            raise refuse(name, f"a value does not exist while a function is traced: {use}")
         found = np.array(self.value, dtype=dtype)
         if self.rows:
             self.owner.plain.append(found)
@@ -357,7 +359,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if name in ("item", "tolist"):
             raise refuse(f"the method .{name}", "a value does not exist while a function is traced: leave it an array")
         if hasattr(np.ndarray, name):
-            raise refuse(f"the method .{name}", "it has no counterpart here, so that it cannot be traced")
+            raise untraced(f"np.{name}")
         raise AttributeError(f"arrays have no {name!r}")
 
     def astype(self, dtype: Any, **_: Any) -> Traced:
