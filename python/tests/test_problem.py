@@ -166,6 +166,21 @@ def test_order_within_a_sample_leaves_a_sum_over_samples():
     assert 0 < batch.cost.samples < whole.cost.samples
 
 
+def test_the_memory_that_is_needed_is_that_of_a_named_estimator():
+    problem, _ = ridge()
+    small, of = dict(steps=50, lr=0.1, memory=100), r" needs at least \d+\.\d KiB \(\d+ bytes\) of memory, 100 B is allowed$"
+    for start, measure in {
+        "exact": lambda: problem.hypergradient(**small), "forward": lambda: problem.hypergradient(estimator="forward", **small), "exact ": lambda: problem.plan(**small),
+        "one of exact, forward": lambda: problem.certify("forward", **small), "outer iteration 0: soba:step=0.1": lambda: problem.run(iterations=1, algorithm="soba:step=0.1", **small),
+        "exact  ": lambda: problem.run(iterations=1, **small),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.RunError, match="^" + start.strip() + of) as caught:
+            measure()
+        assert caught.value.limit == 100 < caught.value.needed
+    with pytest.raises(ht.RunError, match=r"^exact with store-all needs .* of memory, 9.8 KiB is allowed; binomial:c=\d+ takes"):
+        problem.hypergradient(steps=500, lr=0.1, schedule="store-all", memory=10_000)
+
+
 def test_labels_are_data():
     X, labels = numbers((50, 4), 7), np.arange(50) % 3
     problem = ht.Problem(
