@@ -225,7 +225,7 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
         found[str(name)] = Given(checked, False, len(array) if each else None)
     length = {one.tasks: len(one.array) for one in reversed(found.values()) if one.array.ndim}
     for name, one in found.items():
-        one.rows = 0 < one.array.ndim <= 2 and (name in samples if samples is not None else len(one.array) == length[one.tasks])
+        one.rows = 0 < one.array.ndim and (name in samples if samples is not None else len(one.array) == length[one.tasks])
     return found
 
 
@@ -251,7 +251,7 @@ class Loss:
         self.given, self.names = given, sides[0].known() | sides[1].known()
         proxies = {}
         for k, (name, one) in enumerate(given.items()):
-            full = data.add(prefix, one.array, one.rows, name)
+            full = data.add(prefix, one.array, one.rows and one.array.ndim <= 2, name)
             if one.tasks is None:
                 proxies[name] = Traced(self.trace, one.array.shape, value=one.array, rows=one.rows)
                 continue

@@ -74,11 +74,11 @@ def refusal(operation: str, why: str, file: str, line: int) -> TraceError:
     return TraceError(text, operation=operation, file=file, line=line)
 
 
-def lost(operation: str) -> str:
+def lost(operation: str, use: str | None = None) -> str:
     """Says which operation has lost the samples of data."""
     file, line = place()
     own = operation.startswith(("scipy.", "np.c_")) and operation in USES
-    use = f"use {USES[operation]}" if own else "compute it before, and give the result as data"
+    use = use or (f"use {USES[operation]}" if own else "compute it before, and give the result as data")
     return f"{operation} in {Path(file).name}, line {line} loses the samples: {use}"
 
 

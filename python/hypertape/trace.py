@@ -107,6 +107,8 @@ class Trace:
         value = np.asarray(known.value, dtype=np.float64)
         if value.size == 0:
             raise refuse(f"an array of shape {value.shape}", "expected at least one number")
+        if known.rows and value.ndim > 2:
+            self.lost = lost(f"an array of {value.ndim} axes", "reshape it to two before it meets variables")
         return self.node("known", (), two(value.shape), held=self.hold(known.value, known.rows and value.ndim <= 2))
 
 

@@ -76,10 +76,11 @@ KEPT = {
     "asarray": lambda d: np.asarray(d.X), "where": lambda d: np.where(d.c[:, None] > 0, d.X, 0.0), "product": lambda d: np.cos(d.X @ R), "dot": lambda d: d.X.dot(R),
     "einsum": lambda d: np.einsum("ij,jk->ik", d.X, R), "tensordot": lambda d: np.tensordot(d.X, R, axes=1), "outer": lambda d: np.outer(d.c, [1.0, 2.0]),
     "reshape": lambda d: d.c.reshape(-1, 1), "squeeze": lambda d: d.c[:, None].squeeze(), "ellipsis": lambda d: d.c[..., None], "slice": lambda d: d.X[0:8, 1:],
+    "images": lambda d: np.reshape(d.images, (8, 6)), "mean of images": lambda d: np.mean(d.images, axis=(1, 2)),
     "interp": lambda d: np.interp(d.c, [-1.0, 1.0], [0.0, 1.0]), "one-hot": lambda d: (d.k[:, None] == np.arange(3)) * 1.0, "labels": lambda d: d.X[np.arange(8), d.k % 2],
 }  # fmt: skip
 LOST = {
-    "np.sort": lambda d: np.sort(d.X, axis=0), "np.flip": lambda d: np.flip(d.X), "np.cumsum": lambda d: np.cumsum(d.X, axis=0),
+    "an array of 3 axes": lambda d: d.images, "np.sort": lambda d: np.sort(d.X, axis=0), "np.flip": lambda d: np.flip(d.X), "np.cumsum": lambda d: np.cumsum(d.X, axis=0),
     "np.linalg.svd": lambda d: np.linalg.svd(d.X, full_matrices=False)[0], "an index": lambda d: d.X[::-1],
     "a conversion to a plain array": lambda d: np.asarray(d.X) * 2.0, "np.c_ or np.r_": lambda d: np.c_[d.X, np.ones(8)], "scipy.special.logsumexp": lambda d: special.logsumexp(d.X, axis=1),
 }  # fmt: skip
@@ -87,7 +88,7 @@ LOST = {
 
 def of_data(function):
     """A problem whose losses use only ``function`` of the data."""
-    data = {"X": X, "c": C, "k": np.arange(8) % 3}
+    data = {"X": X, "c": C, "k": np.arange(8) % 3, "images": Plain.images}
     loss = lambda w, x, d: np.mean((function(d) * w - x) ** 2)  # noqa: E731
     return ht.Problem(loss, loss, 0.5, 0.3, train=data, valid=data)
 
@@ -105,13 +106,13 @@ def test_functions_of_data_that_map_rows_to_rows_keep_its_samples(name):
 
 
 class Plain:
-    X, c, k = X, C, np.arange(8) % 3
+    X, c, k, images = X, C, np.arange(8) % 3, numbers((8, 3, 2), 4)
 
 
 @pytest.mark.parametrize("name", LOST)
 def test_functions_of_data_that_lose_its_samples_are_named(name):
     problem = of_data(LOST[name])
-    uses = {"np.c_ or np.r_": "use np.column_stack or np.concatenate", "scipy.special.logsumexp": "use ht.logsumexp"}
+    uses = {"np.c_ or np.r_": "use np.column_stack or np.concatenate", "scipy.special.logsumexp": "use ht.logsumexp", "an array of 3 axes": "reshape it to two before it meets variables"}
     told = rf"{re.escape(name)} in test_silent.py, line \d+ loses the samples: {uses.get(name, 'compute it before, and give the result as data')}"
     assert re.search(f"; inner loss: {told}; outer loss: {told}$", problem.describe())
     with pytest.raises(ht.InputError, match=f"^batch: the inner loss is not a sum or mean over samples, because {told}$"):
