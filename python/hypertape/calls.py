@@ -81,7 +81,7 @@ class Bilevel:
     def __repr__(self) -> str:
         sizes = f"{self._x.size} outer and {self._w.size} inner variables"
         steps, lr = self._defaults["steps"], self._defaults["lr"]
-        return f"{type(self).__name__}({self.name!r}): {sizes}, {steps} steps, lr {lr}"
+        return f"{type(self).__name__}({self.name!r}): {sizes}, {steps} steps, lr {lr:.6g}"
 
     def hypergradient(self, x: Arrays = None, *, estimator: str = "exact", **options: Any) -> Hypergradient:
         """``dF/dx`` at ``x`` by an estimator, its loss and cost; options (``steps``, ``lr``, ...) as ``help(ht.Bilevel)`` lists them.
@@ -391,9 +391,17 @@ def _maybe(read: Callable[[Any, str], Any], value: Any, what: str) -> Any:
     return None if value is None else read(value, what)
 
 
+def _shown(value: Any) -> str:
+    """A value for a message, in 6 digits, unless it is these that make it a whole number."""
+    if not isinstance(value, (float, np.floating)):
+        return repr(value)
+    short = f"{value:.6g}"
+    return short if float(short).is_integer() == float(value).is_integer() else repr(float(value))
+
+
 def _count(value: Any, what: str, least: int = 0) -> int:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)) or not least <= value < 2**63:
-        raise InputError(f"{what}: found {value!r}, expected a whole number, {least} or more")
+        raise InputError(f"{what}: found {_shown(value)}, expected a whole number, {least} or more")
     return int(value)
 
 
@@ -408,7 +416,7 @@ def _number(value: Any, what: str) -> float:
 
 def _limit(value: Any, what: str) -> float:
     if not (found := _number(value, what)) >= 0:
-        raise InputError(f"{what}: found {value!r}, expected a number, 0 or more")
+        raise InputError(f"{what}: found {_shown(value)}, expected a number, 0 or more")
     return found
 
 

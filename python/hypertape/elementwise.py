@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from .refusals import refuse
 from .shaping import gather, places, reshape
-from .trace import UFUNCS, Shape, Trace, Traced, implements, refuse, two
+from .trace import UFUNCS, Shape, Trace, Traced, implements, two
 
 
 def unary(a: Traced, op: str, **settings: Any) -> Traced:
@@ -19,7 +20,7 @@ def unary(a: Traced, op: str, **settings: Any) -> Traced:
 
 def number(a: Traced) -> float | None:
     """The value of a proxy that is a single known number, the same for all samples; otherwise ``None``."""
-    return float(a.value) if a.value is not None and a.shape == () else None
+    return float(a.value) if a.value is not None and a.shape == () and not np.isnan(a.value) else None
 
 
 def thin(*operands: Traced) -> tuple[Traced, ...]:

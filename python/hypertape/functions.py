@@ -10,19 +10,24 @@ import numpy as np
 
 from .elementwise import log_expit, unary
 from .reducing import over
+from .refusals import refuse
+from .rowwise import ENTRIES, SHAPED
 from .shaping import reshape
-from .trace import Traced, broadcast, call, never, proxies, refuse, two
+from .trace import Traced, call, proxies, two
 
 
-def _traced(own: Callable, rowwise: Callable = never) -> Callable:
-    """Registers ``own`` as the implementation on proxies of the decorated function, which is written for NumPy arrays. ``rowwise`` is that of
-    ``call``."""
+def _traced(own: Callable, kind: set[Callable] | None = None) -> Callable:
+    """Registers ``own`` as the implementation on proxies of the decorated function, which is written for NumPy arrays. ``kind`` is ``ENTRIES`` or
+    ``SHAPED`` if it is one of these functions."""
 
     def decorate(function: Callable) -> Callable:
+        if kind is not None:
+            kind.add(function)
+
         @functools.wraps(function)
         def either(*args: Any, **kwargs: Any) -> Any:
             if any(True for _ in proxies(args)):
-                return call(f"ht.{function.__name__}", own, function, args, kwargs, rowwise)
+                return call(f"ht.{function.__name__}", own, function, args, kwargs)
             return function(*args, **kwargs)
 
         return either
@@ -34,7 +39,7 @@ def _entries(op: str) -> Callable:
     return lambda trace, x: unary(trace.lift(x), op)
 
 
-@_traced(_entries("sigmoid"), broadcast)
+@_traced(_entries("sigmoid"), ENTRIES)
 def sigmoid(x: Any) -> Any:
     """``1 / (1 + exp(-x))`` of each entry, without overflow."""
     x = np.asarray(x, dtype=float)
@@ -42,25 +47,25 @@ def sigmoid(x: Any) -> Any:
     return np.where(x >= 0, 1.0, e) / (1.0 + e)
 
 
-@_traced(_entries("softplus"), broadcast)
+@_traced(_entries("softplus"), ENTRIES)
 def softplus(x: Any) -> Any:
     """``ln(1 + exp(x))`` of each entry, without overflow."""
     return np.logaddexp(x, 0.0)
 
 
-@_traced(lambda trace, x: log_expit(trace.lift(x)), broadcast)
+@_traced(lambda trace, x: log_expit(trace.lift(x)), ENTRIES)
 def log_sigmoid(x: Any) -> Any:
     """``ln sigmoid(x)`` of each entry, without overflow."""
     return -np.logaddexp(-np.asarray(x), 0.0)
 
 
-@_traced(_entries("relu"), broadcast)
+@_traced(_entries("relu"), ENTRIES)
 def relu(x: Any) -> Any:
     """``max(x, 0)`` of each entry; its derivative at 0 is 0."""
     return np.maximum(x, 0.0)
 
 
-@_traced(_entries("erf"), broadcast)
+@_traced(_entries("erf"), ENTRIES)
 def erf(x: Any) -> Any:
     """The error function of each entry."""
     from math import erf as of
@@ -68,7 +73,7 @@ def erf(x: Any) -> Any:
     return np.vectorize(of, otypes=[float])(x)
 
 
-@_traced(_entries("ln_gamma"), broadcast)
+@_traced(_entries("ln_gamma"), ENTRIES)
 def gammaln(x: Any) -> Any:
     """``ln |Gamma(x)|`` of each entry."""
     from math import lgamma
@@ -85,13 +90,13 @@ def _evaluated(function: Callable, x: Any) -> np.ndarray:
     return Compiled(function, layout, []).core.value(flat, []).reshape(np.shape(x))
 
 
-@_traced(_entries("digamma"), broadcast)
+@_traced(_entries("digamma"), ENTRIES)
 def digamma(x: Any) -> Any:
     """The derivative of ``gammaln`` of each entry."""
     return _evaluated(digamma, x)
 
 
-@_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)), broadcast)
+@_traced(lambda trace, n, x: unary(trace.lift(x), "polygamma", number=float(n)), ENTRIES)
 def polygamma(n: int, x: Any) -> Any:
     """The derivative of order ``n >= 0`` of ``digamma`` of each entry."""
     return _evaluated(lambda a: polygamma(n, a), x)
@@ -107,7 +112,7 @@ def gelu(x: Any) -> Any:
     return x * (0.5 + 0.5 * erf(x / 2**0.5))
 
 
-@_traced(lambda trace, x: Traced(trace, trace.lift(x).shape, trace.node("detach", (trace.lift(x).node,), two(trace.lift(x).shape))))
+@_traced(lambda trace, x: Traced(trace, trace.lift(x).shape, trace.node("detach", (trace.lift(x).node,), two(trace.lift(x).shape))), ENTRIES)
 def stop_gradient(x: Any) -> Any:
     """Returns ``x`` as a constant: derivatives do not go through it."""
     return np.asarray(x)
@@ -186,7 +191,7 @@ def _conv(trace: Any, images: Any, kernel: Any, height: int, width: int, stride:
     return reshape(Traced(trace, shape, trace.node("convolve", (columns.node, weights.node), shape, **map_)), (n, pixels * filters))
 
 
-@_traced(_conv)
+@_traced(_conv, SHAPED)
 def conv(images: Any, kernel: Any, height: int, width: int, stride: int = 1) -> Any:
     """Convolves images with a square kernel that moves by ``stride``; outside of the images are zeros (padding ``SAME``).
 

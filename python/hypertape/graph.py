@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Node, Trace, Traced, refuse
+from .errors import InputError
+from .refusals import refusal
+from .trace import Node, Trace, Traced
 
 SMALL = 16
 """Arrays of at most this many numbers are written into the JSON."""
@@ -107,7 +109,9 @@ class Graph:
 
     def _known(self, node: Node, of: list[int], held: int) -> int:
         value, rows = self.trace.held[held], self.trace.sampled[held]
-        if value.size <= self.small and not rows:
+        # A number may be infinite, as a bound is. Whatever else is not finite is one of the data, where it is found and refused.
+        written = np.isfinite(value).all() if value.ndim else not np.isnan(value)
+        if value.size <= self.small and not rows and written:
             return self._constant(node.shape, np.asarray(value, dtype=np.float64).ravel())
         name = self.data.add(self.prefix, value, rows)
         self.data.places.setdefault(name, self.trace.places[held])
@@ -122,13 +126,20 @@ class Graph:
     def _convolve(self, node: Node, of: list[int], **map_: int) -> int:
         return self._push("convolve", of, **map_, role="output")
 
-    def _labels(self, held: int | str) -> str | list[int]:
+    def _labels(self, held: int | str, what: str, count: int, counted: str) -> str | list[int]:
+        labels = self.data.arrays[held] if isinstance(held, str) else self.trace.held[held]
+        if (outside := np.flatnonzero((labels < 0) | (labels >= count))).size:
+            row = int(outside[0])
+            task, place = divmod(row, self.trace.lists[held]) if isinstance(held, str) else (None, row)
+            at = f"row {place}" if task is None else f"row {place} of task {task}"
+            why = f"{at} has the {what} {labels[row]}, expected 0 to {count - 1}, because {counted}"
+            for name in (name for name, array in self.data.arrays.items() if array is labels and ".derived" not in name):
+                prefix, _, own = name.partition(".")
+                raise InputError(f"{prefix}[{own!r}]: {why}")
+            raise refusal("a list of labels", why, *self.trace.places[held])
         if isinstance(held, str):
             self.lists[held] = self.trace.lists[held]
             return held
-        labels = self.trace.held[held]
-        if labels.min() < 0:
-            raise refuse("an index from the data", f"found {labels.min()}, expected 0 or more")
         if not self.trace.sampled[held]:
             return [int(k) for k in labels]
         name = self.data.add(self.prefix, labels, True)
@@ -136,7 +147,8 @@ class Graph:
         return name
 
     def _pick(self, node: Node, of: list[int], labels: int | str) -> int:
-        return self._push("pick", of, labels=self._labels(labels))
+        classes = self.trace.nodes[node.args[0]].shape[1]
+        return self._push("pick", of, labels=self._labels(labels, "label", classes, f"there are {classes} classes"))
 
     def _gather_rows(
         self, node: Node, of: list[int], labels: int | str | None = None, indices: np.ndarray | None = None, step: bool = False
@@ -144,7 +156,8 @@ class Graph:
         if step:
             self.lists["t"] = 1
             return self._push("gather_rows", of, indices="t")
-        found = indices.tolist() if indices is not None else self._labels(labels)
+        rows = self.trace.nodes[node.args[0]].shape[0]
+        found = indices.tolist() if indices is not None else self._labels(labels, "index", rows, f"the array has {rows} rows")
         return self._push("gather_rows", of, indices=found)
 
     def _joined(self, node: Node, of: list[int], across: bool) -> int:

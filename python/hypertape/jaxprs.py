@@ -58,11 +58,32 @@ def evaluate(jaxpr: Any, constants: Any, arguments: list[Any]) -> list[Any]:
             elif inner is not None and name not in ("scan", "while", "cond"):
                 results = evaluate(inner.jaxpr if closed else inner, inner.consts if closed else (), operands)
             else:
-                raise TraceError(f"the JAX primitive {name} has no counterpart here", operation=name)
+                raise _untraced(name)
         except TraceError as error:
             raise TraceError(f"{error}{_place(equation)}", operation=name) from None
         known.update(zip(equation.outvars, results if isinstance(results, (list, tuple)) else [results]))
     return [read(atom) for atom in jaxpr.outvars]
+
+
+USES = {
+    use: names.split() for use, names in {
+        "jnp.where": "cond convert_element_type select_n", "a Python loop, or jax.lax.fori_loop between known bounds": "while", "jnp.sort, which gives the entries in order": "sort top_k",
+        "jnp.max or jnp.min, and jnp.sum(jnp.where(a == jnp.max(a), b, 0)) for the entry of b beside it": "argmax argmin",
+        "jnp.where or jnp.concatenate, as arrays are not written to": "scatter scatter_mul scatter-mul dynamic_update_slice",
+        "jax.nn.one_hot(index, n).T @ a, which adds rows to places": "scatter-add scatter_add", "jnp.floor(a + 0.5)": "round",
+        "numbers that were drawn before, as data": "random_bits random_wrap random_unwrap random_seed random_fold_in random_split threefry2x32",
+        "jnp.exp(jnp.cumsum(jnp.log(a))) for positive a": "cumprod", "jnp.linalg.solve": "custom_linear_solve",
+        "a loss in NumPy with ht.conv": "conv_general_dilated", "reshape, and jnp.max or jnp.mean over axes": "reduce_window_max reduce_window_sum reduce_window",
+        "a[index], a.T[index].T, a[jnp.arange(len(a)), labels] or jnp.take_along_axis(a, labels[:, None], 1)": "gather",
+    }.items()
+}  # fmt: skip
+"""What to use in place of primitives that have no counterpart."""
+
+
+def _untraced(name: str, what: str = "") -> TraceError:
+    """Makes the error for a primitive, or for its use ``what``, that has no counterpart."""
+    use = next((f": use {use}" for use, names in USES.items() if name in names), "")
+    return TraceError(f"the JAX primitive {name}{what} has no counterpart here{use}", operation=name)
 
 
 def _own(name: str | None, jaxpr: Any) -> Callable | None:
@@ -163,7 +184,8 @@ def _broadcast(params: dict, x: Any) -> Any:
     between = [1] * len(shape)
     for axis, place in zip(np.shape(x), places):
         between[place] = axis
-    found = np.reshape(x, between)
+    # A row of samples, of which JAX's column_stack makes columns by a transpose, is that of their column.
+    found = np.reshape(x, between[::-1]).T if getattr(x, "rows", False) and between[:-1] == [1] else np.reshape(x, between)
     # NumPy's operations broadcast by themselves, so only a change of shape is made explicit.
     return np.broadcast_to(found, shape) if np.shape(found) != shape else found
 
@@ -174,13 +196,15 @@ def _converted(params: dict, x: Any) -> Any:
     target = np.float64 if dtype.kind == "f" and dtype.itemsize >= 4 else dtype
     if isinstance(x, Traced) and x.truth and dtype.kind == "f":
         return x
+    if isinstance(x, Traced) and x.truth and x.value is None and dtype.kind in "iu":
+        raise _untraced("convert_element_type", " of a comparison to whole numbers")
     return x.astype(target)
 
 
 @_primitive("select_n")
 def _selected(params: dict, which: Any, *cases: Any) -> Any:
     if len(cases) != 2:
-        raise TraceError(f"the JAX primitive select_n of {len(cases)} cases has no counterpart here", operation="select_n")
+        raise _untraced("select_n", f" of {len(cases)} cases")
     return np.where(which, cases[1], cases[0])
 
 
@@ -212,7 +236,7 @@ def _lifted(name: str, *arrays: Any) -> list[Traced]:
     for array in arrays:
         if isinstance(array, Traced):
             return [array.owner.lift(each) for each in arrays]
-    raise TraceError(f"the JAX primitive {name} of constants alone has no counterpart here", operation=name)
+    raise _untraced(name, " of constants alone")
 
 
 @_primitive("polygamma")
@@ -223,7 +247,7 @@ def _polygamma(params: dict, n: Any, x: Any) -> Any:
 @_primitive("triangular_solve")
 def _triangular(params: dict, a: Any, b: Any) -> Any:
     if params["unit_diagonal"]:
-        raise TraceError("the JAX primitive triangular_solve with a unit diagonal has no counterpart here", operation="triangular_solve")
+        raise _untraced("triangular_solve", " with a unit diagonal")
     turned = params["transpose_a"] != (not params["left_side"])
     method = "lower" if params["lower"] != turned else "upper"
     a, b = _lifted("triangular_solve", a, b)
@@ -235,7 +259,7 @@ def _triangular(params: dict, a: Any, b: Any) -> Any:
 @_primitive("sort")
 def _sorted(params: dict, *arrays: Any) -> Any:
     if len(arrays) > 1:
-        raise TraceError("the JAX primitive sort of several arrays has no counterpart here", operation="sort")
+        raise _untraced("sort", " of several arrays")
     return np.sort(arrays[0], axis=params["dimension"])
 
 
@@ -244,6 +268,8 @@ def _gather(params: dict, x: Any, indices: Any) -> Any:
     """``x[..., i, ...]`` and ``x[i, j]`` as NumPy writes them: slices of size 1 along the indexed axes, and whole along the others."""
     numbers, sizes = params["dimension_numbers"], tuple(params["slice_sizes"])
     indexed, shape = tuple(numbers.start_index_map), np.shape(x)
+    if tuple(getattr(numbers, "operand_batching_dims", ())) == (0,) and indexed == (1,) == tuple(numbers.collapsed_slice_dims) and sizes == (1, 1):
+        return np.take_along_axis(x, indices[..., 0], axis=1)
     whole = [k for k in range(len(shape)) if k not in indexed]
     plain = (
         tuple(sorted(indexed)) == tuple(numbers.collapsed_slice_dims)
@@ -251,10 +277,10 @@ def _gather(params: dict, x: Any, indices: Any) -> Any:
         and not getattr(numbers, "operand_batching_dims", ())
     )
     if not plain or whole and indexed != tuple(range(len(indexed))) or tuple(sorted(indexed)) != indexed:
-        raise TraceError("the JAX primitive gather of this form has no counterpart here", operation="gather")
+        raise _untraced("gather", " of this form")
     known = indices.value if isinstance(indices, Traced) else indices
     if known is not None and np.any(known < 0):
-        raise TraceError("the JAX primitive gather of negative places has no counterpart here", operation="gather")
+        raise _untraced("gather", " of negative places")
     parts = [indices[..., k] for k in range(len(indexed))]
     return x[tuple(parts) if len(parts) > 1 else parts[0]]
 
@@ -263,7 +289,7 @@ def _gather(params: dict, x: Any, indices: Any) -> Any:
 def _pad(params: dict, x: Any, value: Any) -> Any:
     widths = params["padding_config"]
     if any(low < 0 or high < 0 or inside for low, high, inside in widths) or np.any(np.asarray(value)):
-        raise TraceError("the JAX primitive pad of this form has no counterpart here", operation="pad")
+        raise _untraced("pad", " of this form")
     return np.pad(x, [(low, high) for low, high, _ in widths])
 
 

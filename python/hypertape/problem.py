@@ -16,7 +16,8 @@ from .errors import InputError
 from .graph import Data, Graph, lying, text
 from .layout import Arrays, Layout, numbers, plain
 from .shaping import reshape
-from .trace import Trace, Traced, record, refusal, two
+from .refusals import record, refusal
+from .trace import Trace, Traced, two
 
 PREFIXES = {"inner": "train", "outer": "valid"}
 """Prefixes of the names of the data of each loss."""
@@ -136,8 +137,10 @@ class Problem(Bilevel):
         try:
             core = _core.stated(statement)
         except InputError:
-            _finite(arrays, counts)
+            finite(arrays, counts)
             raise
+        none = "loss: one block, as there is no data that is declared as samples"
+        self._lost = {role: loss.trace.lost for role, loss in losses.items() if loss.trace.lost and f"{role} {none}" in core.describe()}
         super().__init__(core, x_layout, w_layout)
 
     @classmethod
@@ -159,7 +162,12 @@ class Problem(Bilevel):
 
     def describe(self) -> str:
         """Says whether each loss is a sum over samples and, if not, why not."""
-        return self._core.describe()
+        return self._core.describe() + "".join(f"; {role} loss: {lost}" for role, lost in self._lost.items())
+
+    def _read(self, options: dict[str, Any]) -> Any:
+        for role, lost in self._lost.items() if options.get("batch") is not None else ():
+            raise InputError(f"batch: the {role} loss is not a sum or mean over samples, because {lost}")
+        return super()._read(options)
 
     def save(self, path: str | Path) -> None:
         """Writes the problem to a file that the command line and ``ht.load`` accept in place of a problem's name. The ending ``.npz`` is
@@ -217,11 +225,11 @@ def _data(prefix: str, given: dict[str, Any] | None, samples: list[str] | None, 
         found[str(name)] = Given(checked, False, len(array) if each else None)
     length = {one.tasks: len(one.array) for one in reversed(found.values()) if one.array.ndim}
     for name, one in found.items():
-        one.rows = 0 < one.array.ndim <= 2 and (name in samples if samples is not None else len(one.array) == length[one.tasks])
+        one.rows = 0 < one.array.ndim and (name in samples if samples is not None else len(one.array) == length[one.tasks])
     return found
 
 
-def _finite(data: Data, tasks: Any) -> None:
+def finite(data: Data, tasks: Any = ()) -> None:
     """Says which entry of which array of the user is not finite, if there is one."""
     for name, array in data.arrays.items():
         if name in tasks or array.dtype.kind != "f" or np.isfinite(array).all():
@@ -229,7 +237,8 @@ def _finite(data: Data, tasks: Any) -> None:
         at = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
         why = f"entry {at[0] if len(at) == 1 else at} is {array[at]}, expected finite numbers"
         if ".derived" in name and name in data.places:
-            raise refusal(f"an array of shape {array.shape}", why, *data.places[name])
+            what = f"an array of shape {array.shape}" if at else "a number"
+            raise refusal(what, why if at else f"found {array}, expected a finite one", *data.places[name])
         prefix, _, own = name.partition(".")
         raise InputError(f"{prefix}[{own!r}]: {why}")
 
@@ -242,7 +251,7 @@ class Loss:
         self.given, self.names = given, sides[0].known() | sides[1].known()
         proxies = {}
         for k, (name, one) in enumerate(given.items()):
-            full = data.add(prefix, one.array, one.rows, name)
+            full = data.add(prefix, one.array, one.rows and one.array.ndim <= 2, name)
             if one.tasks is None:
                 proxies[name] = Traced(self.trace, one.array.shape, value=one.array, rows=one.rows)
                 continue

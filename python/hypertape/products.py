@@ -9,8 +9,9 @@ import numpy as np
 
 from .elementwise import constant, multiply, power, unary
 from .reducing import Axis, over, total
+from .refusals import refuse
 from .shaping import axis_of, gather, moved, places, reshape
-from .trace import UFUNCS, Trace, Traced, implements, refuse, two
+from .trace import UFUNCS, Trace, Traced, implements, two
 
 
 def flat(a: Traced) -> Traced:

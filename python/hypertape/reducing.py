@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .elementwise import both, divide, either, multiply, subtract, truth, unary
+from .refusals import refuse
 from .shaping import axis_of, broadcast_to, moved, reshape
-from .trace import REDUCTIONS, Shape, Trace, Traced, implements, refuse, two
+from .trace import REDUCTIONS, Shape, Trace, Traced, implements, two
 
 Axis = int | tuple[int, ...] | None
 

@@ -12,7 +12,7 @@ from . import _core
 from .errors import InputError
 from .graph import Data, Graph, text
 from .layout import Layout
-from .problem import Names
+from .problem import Names, finite
 from .shaping import reshape
 from .trace import Trace, Traced, two
 
@@ -53,6 +53,7 @@ def _graph(rule: Callable, names: list[str], memory: list[str], of: tuple[tuple[
     if lies:
         lying, found = lying | frozenset(moving), [reshape(part, (1, part.size)) for part in found]
     graph = Graph(trace, found, known, data, "rule", small=np.inf, lying=lying)
+    finite(data)
     graph.declare("w", two(shape)[::-1] if lies else two(shape))
     return text(graph.json())
 

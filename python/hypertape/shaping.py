@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .trace import Shape, Trace, Traced, implements, refuse, two
+from .refusals import refuse
+from .trace import Shape, Trace, Traced, implements, two
 
 
 def reshape(a: Traced, shape: Shape) -> Traced:
@@ -82,14 +83,24 @@ def take(a: Traced, index: Any) -> Traced:
     plain = tuple(part.value if isinstance(part, Traced) else np.asarray(part) if isinstance(part, list) else part for part in parts)
     if a.value is not None:
         value = np.asarray(a.value[plain if isinstance(index, tuple) else plain[0]])
-        leading = not a.rows and samples or a.rows and isinstance(plain[0], slice) and plain[0] == slice(None)
-        return Traced(a.owner, value.shape, value=value, rows=bool(leading) and value.ndim > 0)
+        samples += [a] if a.rows else []
+        return a.owner.known("an index", value, samples, lambda _: _leads(parts[0], a, sum(part is not None for part in parts)))
     if samples:
         return _by_samples(a, parts, plain)
     if len(parts) == 2 and a.ndim == 2 and isinstance(plain[1], np.ndarray) and plain[1].ndim == 1 and plain[1].dtype.kind in "iu":
-        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0 and plain[1].max() < a.shape[1]:
+        if _is_every(plain[0], a.shape[0]) and len(plain[1]) == a.shape[0] and plain[1].min() >= 0:
             return pick(a, Traced(a.owner, plain[1].shape, value=plain[1]))
     return moved(a, lambda at: at[plain if isinstance(index, tuple) else plain[0]])
+
+
+def _leads(first: Any, a: Traced, count: int) -> bool:
+    """Whether an index of ``count`` parts, of which this is the first, gives a row for each sample, in order."""
+    n = a.shape[0] if a.shape else 0
+    if isinstance(first, slice):
+        return a.rows and range(n)[first] == range(n)
+    if isinstance(first, Traced):
+        return first.rows and first.dtype.kind in "iu"
+    return first is Ellipsis and a.rows and count <= a.ndim or _is_every(first, n)
 
 
 def _is_every(index: Any, rows: int) -> bool:
@@ -101,7 +112,7 @@ def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
     """Indexes with one integer per sample: selects one entry of each row, or whole rows."""
     labels = parts[-1]
     if labels.dtype.kind not in "iu":
-        raise refuse("an index", f"found dtype {labels.dtype}, expected integers")
+        raise refuse("an index", f"found dtype {labels.dtype}, expected integers: use labels.astype(int)")
     n = labels.shape[0] if labels.shape else 0
     if len(parts) == 2 and a.ndim == 2 and labels.ndim == 1:
         if _is_every(plain[0], a.shape[0]) and n == a.shape[0]:
@@ -110,13 +121,24 @@ def _by_samples(a: Traced, parts: tuple, plain: tuple) -> Traced:
         shape = (n,) + a.shape[1:]
         node = a.owner.node("gather_rows", (a.node,), two(shape), labels=_held(labels))
         return Traced(a.owner, shape, node)
-    raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels] or a[labels]")
+    raise refuse("an index from the data", "expected a[np.arange(len(labels)), labels], a[labels] or np.take_along_axis(a, labels[:, None], 1)")
 
 
 def pick(a: Traced, labels: Traced) -> Traced:
     """Selects entry ``labels[i]`` of each row ``i``."""
     n = a.shape[0]
     return Traced(a.owner, (n,), a.owner.node("pick", (a.node,), (n, 1), labels=_held(labels)))
+
+
+@implements(np.take_along_axis)
+def take_along_axis(trace: Trace, arr: Any, indices: Any, axis: int | None = -1) -> Traced:
+    """One entry of each row is a choice by labels, which may be those of samples."""
+    a, at = trace.lift(arr), trace.lift(indices)
+    if at.value is None:
+        raise refuse("an index", "a value does not exist while a function is traced: take integers from the data or write them down")
+    if a.ndim == 2 and at.shape == (a.shape[0], 1) and axis in (1, -1) and at.dtype.kind in "iu" and at.value.min() >= 0:
+        return reshape(pick(a, at[:, 0]), at.shape)
+    return moved(a, np.take_along_axis, at.value, axis)
 
 
 def _held(labels: Traced) -> int | str:
@@ -184,7 +206,7 @@ def _moves(function: Callable) -> None:
 
 for _function in (
     np.squeeze, np.expand_dims, np.ravel, np.reshape, np.tile, np.repeat, np.roll, np.flip,
-    np.fliplr, np.flipud, np.rot90, np.diagonal, np.take, np.delete, np.take_along_axis, np.resize,
+    np.fliplr, np.flipud, np.rot90, np.diagonal, np.take, np.delete, np.resize,
 ):  # fmt: skip
     _moves(_function)
 

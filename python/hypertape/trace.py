@@ -8,19 +8,16 @@ trace.
 
 from __future__ import annotations
 
-import functools
-import inspect
 import math
 import sys
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .errors import TraceError
+from .refusals import CONVERSION, conversion, lost, place, refuse, untraced
+from .rowwise import keeps, signature
 
 Shape = tuple[int, ...]
 
@@ -49,6 +46,8 @@ class Trace:
         self.lists: dict[str, int] = {}  # lists of integers that differ between tasks, and their lengths
         self.sampled: list[bool] = []  # whether the rows of each held array are samples
         self.places: list[tuple[str, int]] = []  # file and line where each held array is used first
+        self.plain: list[np.ndarray] = []  # samples that the user has made plain arrays of
+        self.lost: str | None = None  # the operation that has last lost the samples of data
         self._known: dict[tuple, int] = {}
 
     def node(self, op: str, args: tuple[int, ...], shape: tuple[int, int], **settings: Any) -> int:
@@ -78,10 +77,20 @@ class Trace:
         array = unmasked(value)
         if array.dtype.kind not in "fiub":
             raise refuse(f"an array of dtype {array.dtype}", "expected real numbers")
+        if any(array is samples for samples in self.plain):
+            return Traced(self, array.shape, value=array, rows=True)
         if array.size > 1 and not any(array.strides):
             one = Traced(self, (), value=array.ravel()[0].reshape(()))
             return Traced(self, array.shape, value=array, spread=one)
         return Traced(self, array.shape, value=array)
+
+    def known(self, name: str, value: np.ndarray, samples: list[Traced], kept: Callable[[np.ndarray], bool]) -> Traced:
+        """What NumPy has computed; ``kept`` says whether each row belongs to the same row of the operands ``samples``."""
+        many = bool(samples) and value.ndim > 0 and {proxy.shape[0] for proxy in samples} == {value.shape[0]}
+        rows = many and kept(value)
+        if many and not rows:
+            self.lost = lost(name)
+        return Traced(self, value.shape, value=value, rows=rows)
 
     def hold(self, value: np.ndarray, rows: bool) -> int:
         """Returns the number of an array that is part of the trace, such as data."""
@@ -98,50 +107,13 @@ class Trace:
         value = np.asarray(known.value, dtype=np.float64)
         if value.size == 0:
             raise refuse(f"an array of shape {value.shape}", "expected at least one number")
+        if known.rows and value.ndim > 2:
+            self.lost = lost(f"an array of {value.ndim} axes", "reshape it to two before it meets variables")
         return self.node("known", (), two(value.shape), held=self.hold(known.value, known.rows and value.ndim <= 2))
 
 
 def _key(value: Any) -> Any:
     return value.tobytes() if isinstance(value, np.ndarray) else value
-
-
-OWN = (str(Path(__file__).parent), str(Path(np.__file__).parent))
-
-
-def place() -> tuple[str, int]:
-    """File and line of the user's code that is being traced."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_code.co_filename.startswith(_others()):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
-
-
-def _others() -> tuple[str, ...]:
-    """How the names of files begin that are not the user's."""
-    jax = sys.modules.get("jax")
-    return (*OWN, "<__array", *([str(Path(jax.__file__).parent)] if jax else []))
-
-
-def refuse(operation: str, why: str) -> TraceError:
-    """Makes the error for an operation that cannot be traced, with the place in the user's code."""
-    return refusal(operation, why, *place())
-
-
-def refusal(operation: str, why: str, file: str, line: int) -> TraceError:
-    text = f"{operation} in {Path(file).name}, line {line}: {why}"
-    return TraceError(text, operation=operation, file=file, line=line)
-
-
-def record(function: Callable, *arguments: Any) -> Any:
-    """Calls a function with proxies. What JAX says of them is told in terms of the user's code."""
-    try:
-        return function(*arguments)
-    except TypeError as error:
-        if f"{Traced.__module__}.Traced" not in str(error) or "jax" not in sys.modules:
-            raise
-        frames = traceback.walk_tb(error.__traceback__)
-        file, line = [(f.f_code.co_filename, n) for f, n in frames if not f.f_code.co_filename.startswith(_others())][-1]
-        raise refusal("a function of JAX", "ht.Problem.from_jax reads losses that are written with JAX", file, line) from None
 
 
 FUNCTIONS: dict[Any, Callable] = {}
@@ -192,34 +164,23 @@ def plain(value: Any) -> Any:
     return {name: plain(item) for name, item in value.items()} if isinstance(value, dict) else value
 
 
-def call(name: str, own: Callable | None, function: Callable, args: tuple, kwargs: dict, rowwise: Callable) -> Any:
-    """Calls ``own`` in place of ``function``, or ``function`` itself if all arguments have values.
-
-    ``rowwise(operands, result)`` says whether each row of the result depends only on the same rows of the operands.
-    """
+def call(name: str, own: Callable | None, function: Callable, args: tuple, kwargs: dict) -> Any:
+    """Calls ``own`` in place of ``function``, or ``function`` itself if all arguments have values."""
     found = [*proxies(args), *proxies(kwargs)]
     trace = found[0].owner
     if own not in LASTING and all(proxy.value is not None for proxy in found):
         with np.errstate(all="ignore"):
             result = function(*plain(args), **plain(kwargs))
-        samples = {proxy.shape[0] for proxy in found if proxy.rows}
-        return _known(trace, result, samples, bool(samples) and rowwise([p for p in found if p.rows], result))
+        samples = [proxy for proxy in found if proxy.rows]
+        return _known(trace, name, result, samples, lambda array: keeps(function, args, kwargs, samples, array))
     if own is None:
-        raise refuse(name, "it has no counterpart here, so that it cannot be traced")
+        raise untraced(name)
     return own(trace, *args, **(kwargs if isinstance(function, np.ufunc) else _taken(name, own, function, args, kwargs)))
-
-
-@functools.cache
-def _signature(function: Callable) -> inspect.Signature | None:
-    try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):  # Of some functions, NumPy 1 does not tell.
-        return None
 
 
 def _taken(name: str, own: Callable, function: Callable, args: tuple, kwargs: dict) -> dict:
     """The keyword arguments for ``own``. Those that it does not take are dropped if they have NumPy's defaults, and refused otherwise."""
-    theirs, ours, given = _signature(function), _signature(own), dict(kwargs)
+    theirs, ours, given = signature(function), signature(own), dict(kwargs)
     if theirs is not None:
         given = theirs.bind(*args, **kwargs).arguments
         given |= given.pop("kwargs", {})
@@ -244,21 +205,6 @@ def real(name: str, dtype: Any) -> None:
         raise refuse(f"{name} with dtype={np.dtype(dtype)}", "expected real numbers, float64 or float32")
 
 
-def broadcast(samples: list[Traced], result: Any) -> bool:
-    """``rowwise`` of functions of entries: samples stay separate if all operands with samples have as many axes as the result."""
-    return all(proxy.ndim == np.ndim(result) for proxy in samples)
-
-
-def along(axis: Any) -> Callable:
-    """``rowwise`` of reductions along ``axis``."""
-    return lambda samples, _: all(proxy.ndim == 2 for proxy in samples) and axis in (1, -1)
-
-
-def never(samples: list[Traced], result: Any) -> bool:
-    """``rowwise`` of functions that mix samples, or may do so."""
-    return False
-
-
 def unmasked(value: Any) -> np.ndarray:
     """``value`` as a plain array. The mask of a masked array would be lost."""
     if np.ma.is_masked(value):
@@ -266,21 +212,13 @@ def unmasked(value: Any) -> np.ndarray:
     return np.asarray(value)
 
 
-def _known(trace: Trace, result: Any, samples: set[int], rowwise: bool) -> Any:
+def _known(trace: Trace, name: str, result: Any, samples: list[Traced], kept: Callable) -> Any:
     if isinstance(result, (tuple, list)):
-        parts = [_known(trace, part, samples, rowwise) for part in result]
+        parts = [_known(trace, name, part, samples, kept) for part in result]
         return parts if isinstance(result, list) else tuple(parts)
     if not isinstance(result, (np.ndarray, np.generic)):
         return result
-    array = unmasked(result)
-    return Traced(trace, array.shape, value=array, rows=rowwise and array.ndim > 0 and samples == {array.shape[0]})
-
-
-ALONG = (np.sum, np.mean, np.max, np.min, np.prod, np.std, np.var, np.any, np.all, np.argmax, np.argmin)
-"""Functions that keep samples separate if their axis is not the first."""
-
-BROADCAST = (np.where, np.clip, np.round, np.hstack, np.column_stack, np.zeros_like, np.ones_like, np.full_like)
-"""Functions that keep samples separate if operands and result have the same number of axes."""
+    return trace.known(name, unmasked(result), samples, kept)
 
 
 _KINDS = {(False, False): np.float64, (True, False): np.bool_, (False, True): np.int64}
@@ -342,14 +280,14 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
             if own:
                 real(shown, kwargs.pop("dtype", None))
             lifted = (lambda trace, *operands: own(*map(trace.lift, operands))) if own else None
-            return call(shown, lifted, ufunc, inputs, kwargs, broadcast if ufunc.signature is None else never)
+            return call(shown, lifted, ufunc, inputs, kwargs)
         if method == "reduce":
             kwargs = {"axis": 0, **{name: value for name, value in kwargs.items() if value is not np._NoValue}}
-            return call(f"{shown}.reduce", REDUCTIONS.get(name), ufunc.reduce, inputs, kwargs, along(kwargs["axis"]))
+            return call(f"{shown}.reduce", REDUCTIONS.get(name), ufunc.reduce, inputs, kwargs)
         if method == "outer":
             a, b = (np.asanyarray(value) if not isinstance(value, Traced) else value for value in inputs)
             return ufunc(np.reshape(a, a.shape + (1,) * b.ndim), b, **kwargs)
-        raise refuse(f"{shown}.{method}", "it has no counterpart here, so that it cannot be traced")
+        raise untraced(f"{shown}.{method}")
 
     def __array_function__(self, function: Callable, types: Any, args: tuple, kwargs: dict) -> Any:
         module = getattr(function, "__module__", "numpy") or "numpy"
@@ -357,16 +295,19 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if kwargs.get("out") is not None:
             raise refuse(f"{name} with out=", "arrays are not written to: bind the result to a name")
         kwargs = {key: value for key, value in kwargs.items() if key != "out" and value is not np._NoValue}
-        rowwise = broadcast if function in BROADCAST else never
-        if function in ALONG:
-            rowwise = along(kwargs.get("axis", args[1] if len(args) > 1 else None))
-        return call(name, FUNCTIONS.get(function), function, args, kwargs, rowwise)
+        return call(name, FUNCTIONS.get(function), function, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if self.value is None:
+            if (name := conversion()) != CONVERSION:
+                raise untraced(name)
             use = "np.stack makes arrays of parts" + (", and ht.Problem.from_jax reads losses of JAX" if "jax" in sys.modules else "")
-            raise refuse("a conversion to a plain array", f"a value does not exist while a function is traced: {use}")
-        return np.array(self.value, dtype=dtype)
+            raise refuse(name, f"a value does not exist while a function is traced: {use}")
+        found = np.array(self.value, dtype=dtype)
+        if self.rows:
+            self.owner.plain.append(found)
+            self.owner.lost = lost(conversion())
+        return found
 
     def _number(self, what: str, use: str) -> Any:
         if self.value is None:
@@ -420,7 +361,7 @@ class Traced(np.lib.mixins.NDArrayOperatorsMixin):
         if name in ("item", "tolist"):
             raise refuse(f"the method .{name}", "a value does not exist while a function is traced: leave it an array")
         if hasattr(np.ndarray, name):
-            raise refuse(f"the method .{name}", "it has no counterpart here, so that it cannot be traced")
+            raise untraced(f"np.{name}")
         raise AttributeError(f"arrays have no {name!r}")
 
     def astype(self, dtype: Any, **_: Any) -> Traced:

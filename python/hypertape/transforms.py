@@ -19,7 +19,8 @@ from .errors import InputError
 from .graph import Data, Graph, text
 from .layout import Arrays, Layout, numbers
 from .results import Checks
-from .trace import Shape, Trace, record, two
+from .refusals import record
+from .trace import Shape, Trace, two
 
 KEPT = 32
 """Number of traces that are cached per function."""

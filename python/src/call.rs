@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::CHOICES;
-use crate::failure::exception;
+use crate::failure::exception_of;
 use crate::patience::Patience;
 use crate::problem::{Number, Problem};
 use crate::rule::Rule;
@@ -110,11 +110,12 @@ pub(crate) fn given(x: Given) -> PyResult<Option<Vec<f64>>> {
     Ok(x.map(|x| x.as_slice().map(<[f64]>::to_vec)).transpose()?)
 }
 
-/// Calls `work` with an oracle while the lock is released. Raises the exception of `work` or of Ctrl-C.
+/// Calls `work` with an oracle while the lock is released. Raises the exception of `work` or of Ctrl-C. `what` is the
+/// estimator, or whatever else may need more memory than is allowed.
 pub(crate) fn call<T: Number, R: Send>(
     py: Python<'_>,
     problem: &Problem,
-    options: &Options,
+    (what, options): (&str, &Options),
     work: impl FnOnce(&mut Oracle<'static, T>, &Arc<Patience>) -> Result<R, Error> + Send,
 ) -> PyResult<R> {
     let patience = Patience::new();
@@ -126,7 +127,9 @@ pub(crate) fn call<T: Number, R: Send>(
     });
     match (patience.raised(), result) {
         (Some(raised), _) => Err(raised),
-        (None, result) => result.map_err(|error| exception(py, &error)),
+        (None, result) => {
+            result.map_err(|error| exception_of(py, &error, (what, options.schedule.as_deref())))
+        }
     }
 }
 

@@ -16,9 +16,26 @@ pub(crate) fn failed(py: Python<'_>, why: impl Into<String>) -> PyErr {
 
 /// Converts an error to the exception that Python raises.
 pub(crate) fn exception(py: Python<'_>, error: &Error) -> PyErr {
+    exception_of(py, error, ("the call", None))
+}
+
+/// The same for a call in which `what`, such as an estimator, needs memory under a schedule.
+pub(crate) fn exception_of(
+    py: Python<'_>,
+    error: &Error,
+    (what, schedule): (&str, Option<&str>),
+) -> PyErr {
+    let cause = if let Error::Iteration { cause, .. } = error { cause } else { error };
+    let mut why = error.to_string();
+    if let Error::Memory { advice, .. } = cause {
+        // Without advice, the bytes are the least of all schedules.
+        let schedule = schedule.filter(|_| advice.is_some());
+        let under = schedule.map_or(String::new(), |schedule| format!(" with {schedule}"));
+        why = why.replacen("needs ", &format!("{what}{under} needs "), 1);
+    }
     let numbers = PyDict::new(py);
     match numbered(error, &numbers) {
-        Ok(class) => raised(py, class, &error.to_string(), &numbers),
+        Ok(class) => raised(py, class, &why, &numbers),
         Err(failed) => failed,
     }
 }

@@ -93,7 +93,7 @@ fn hypergradient<'py, T: Number>(
     options: &Options,
 ) -> PyResult<Told<'py>> {
     let (gradient, estimate, bytes, estimator, lr) =
-        call::<T, _>(py, problem, options, |oracle, _| {
+        call::<T, _>(py, problem, (text, options), |oracle, _| {
             let x = point(oracle, x.as_deref())?;
             let (inner, draw) = (options.inner_at(oracle, &x)?, Draw::new(options.seed, 0));
             let mut estimator = options.estimator(text, oracle, (&inner, &x))?;
@@ -131,7 +131,7 @@ fn solve<'py, T: Number>(
     iteration: u64,
     options: &Options,
 ) -> PyResult<(f64, Bound<'py, PyAny>)> {
-    let (loss, w) = call::<T, _>(py, problem, options, |oracle, _| {
+    let (loss, w) = call::<T, _>(py, problem, ("the inner loop", options), |oracle, _| {
         let x = point(oracle, x.as_deref())?;
         let (inner, mut w) = (options.inner()?, Vec::new());
         let loss = mean_loss(oracle, &inner, &x, Draw::new(options.seed, iteration), &mut w)?;
@@ -147,7 +147,7 @@ fn planned<'py, T: Number>(
     (text, draws): (&str, u64),
     options: &Options,
 ) -> PyResult<(Vec<Told<'py>>, Vec<Told<'py>>)> {
-    let (schedules, worths) = call::<T, _>(py, problem, options, |oracle, _| {
+    let (schedules, worths) = call::<T, _>(py, problem, (text, options), |oracle, _| {
         let x = point(oracle, x.as_deref())?;
         let inner = options.inner_at(oracle, &x)?;
         let estimator = crate::CHOICES.registry::<T>().estimators.parse(text)?;
@@ -201,7 +201,8 @@ fn certified<'py, T: Number>(
     (texts, draws): (&[String], u64),
     options: &Options,
 ) -> PyResult<Vec<Told<'py>>> {
-    let certificates = call::<T, _>(py, problem, options, |oracle, _| {
+    let all = format!("one of exact, {}", texts.join(", "));
+    let certificates = call::<T, _>(py, problem, (&all, options), |oracle, _| {
         let x = point(oracle, x.as_deref())?;
         let inner = options.inner_at(oracle, &x)?;
         let mut exact = options.estimator("exact", oracle, (&inner, &x))?;
@@ -243,7 +244,7 @@ fn checked<'py, T: Number>(
     x: Option<Vec<f64>>,
     options: &Options,
 ) -> PyResult<Vec<Told<'py>>> {
-    let checks = call::<T, _>(py, problem, options, |oracle, _| {
+    let checks = call::<T, _>(py, problem, ("a check", options), |oracle, _| {
         let draw = Draw::new(options.seed, 0);
         let at = point(oracle, x.as_deref())?;
         // A requested point is used as it is.

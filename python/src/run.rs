@@ -124,7 +124,8 @@ fn run<'py, T: Number>(
     callback: Option<Py<PyAny>>,
     options: &Options,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let left = call::<T, _>(py, problem, options, |oracle, patience| {
+    let what = plan.algorithm.as_ref().unwrap_or(&plan.estimator);
+    let left = call::<T, _>(py, problem, (what, options), |oracle, patience| {
         let x = point(oracle, x.as_deref())?;
         let choices = CHOICES.registry::<T>();
         let (inner, own) = (options.inner()?, problem.entry.outer.text());

@@ -249,3 +249,17 @@ def test_choices_are_listed():
     assert {"exact", "ufom", "cg"} <= set(ht.choices("estimators")) and "adam" in ht.choices("rules")
     with pytest.raises(ht.InputError, match="choices: found 'estimator', expected one of estimators, algorithms, rules"):
         ht.choices("estimator")
+
+
+def test_messages_show_no_digits_of_rounding():
+    x = 0.1 * 3
+    problem = ht.Problem(lambda w, x: np.sum((w - x) ** 2), lambda w, x: np.sum(w**2), 1.0, np.ones(3), lr=x)
+    assert repr(problem).endswith("lr 0.3") and problem.hypergradient(steps=1).lr == x
+    for why, options in {
+        "^steps: found 0.3, expected a whole": dict(steps=x), "^steps: found 3.0000000000000004, expected a whole": dict(steps=3.0000000000000004),
+        "^lr: found -0.3, expected a positive": dict(lr=-x), r"\(lr 33333.3\): the inner loop diverges": dict(lr=1e5 / 3, steps=400),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.Error, match=why):
+            problem.hypergradient(**options)
+    with pytest.raises(ht.RunError, match=r"the outer loss is \d\.\d{1,5}e9, above the limit 3e6: the run diverges"):
+        problem.run(iterations=200, outer_lr=1e5 / 3, steps=3)

@@ -134,3 +134,42 @@ def test_a_slice_of_all_samples_is_all_of_them():
     data = {"X": numbers((20, 3), 1), "y": numbers((20,), 2)}
     problem = ht.Problem.from_jax(loss, loss, 0.1, np.zeros(3), train=data, valid=data)
     assert problem.describe().count("a sum over 20 samples") == 2
+
+
+def test_functions_of_data_keep_its_samples():
+    data = {"X": numbers((20, 3), 1)}
+    for function in (
+        lambda X: jnp.concatenate([X, jnp.ones((20, 1))], 1), lambda X: jnp.column_stack([X[:, 0], jnp.ones(20)]), lambda X: jnp.linalg.norm(X, axis=1),
+        lambda X: jax.nn.logsumexp(X, axis=1), lambda X: jax.nn.softmax(X), lambda X: jnp.cos(X @ jnp.ones((3, 2))), lambda X: jnp.hstack([X, X**2]),
+    ):  # fmt: skip
+        loss = lambda w, x, d, f=function: jnp.mean((f(d["X"]) * w - x) ** 2)  # noqa: E731
+        problem = ht.Problem.from_jax(loss, loss, 0.1, 0.3, train=data, valid=data)
+        assert problem.describe() == "inner loss: a sum over 20 samples; outer loss: a sum over 20 samples"
+
+
+def test_one_entry_of_each_row_is_a_choice_by_labels():
+    X, labels, w = numbers((20, 3), 1), np.arange(20) % 4, numbers((3, 4), 2)
+    loss = lambda w, x, d: -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(d["X"] @ w), d["y"][:, None], axis=1)) * x  # noqa: E731
+    data = {"X": X, "y": labels}
+    problem = ht.Problem.from_jax(loss, loss, 0.5, w, train=data, valid=data)
+    assert problem.describe().count("a sum over 20 samples") == 2
+    np.testing.assert_allclose(problem.loss(steps=0), loss(w, 0.5, data), rtol=1e-14)
+    with pytest.raises(ht.TraceError, match="row 7 has the label 4, expected 0 to 3, because there are 4 classes"):
+        ht.Problem.from_jax(loss, loss, 0.5, w, train={"X": X, "y": labels + (np.arange(20) == 7)}, valid=data)
+
+
+@pytest.mark.parametrize(("function", "use"), [
+    (lambda a: jax.lax.while_loop(lambda c: c[0] < 3.0, lambda c: c + 1.0, a)[0], "use a Python loop, or jax.lax.fori_loop between known bounds"),
+    (lambda a: jax.lax.cond(a[0] > 0, jnp.sin, jnp.cos, a)[0], "use jnp.where"), (lambda a: a[jnp.argmax(a)], "use jnp.max or jnp.min, and jnp.sum"),
+    (lambda a: jax.lax.top_k(a, 2)[0][0], "use jnp.sort"), (lambda a: a.at[0].set(1.0)[0], "use jnp.where or jnp.concatenate"),
+    (lambda a: a.at[0].add(1.0)[0], "use jax.nn.one_hot"), (lambda a: jnp.round(a)[0], r"use jnp.floor\(a \+ 0.5\)"), (lambda a: jnp.cumprod(a)[0], "use jnp.exp"),
+    (lambda a: (a * jax.random.normal(jax.random.key(0), (4,)))[0], "use numbers that were drawn before, as data"), (lambda a: jnp.outer(a, a)[:, [2, 1]][0, 0], r"use a\[index\], a.T\[index\].T"),
+])  # fmt: skip
+def test_what_to_use_is_named(function, use):
+    with pytest.raises(ht.TraceError, match=rf"^the JAX primitive .* has no counterpart here: {use}.* \(.*test_jax.py"):
+        called(function, Trace().variable("w", 0, (4,)))
+
+
+def test_loops_between_known_bounds_are_unrolled():
+    found = called(lambda a: jax.lax.fori_loop(0, 3, lambda k, c: c * a, a), Trace().variable("w", 0, (4,)))
+    assert found.shape == (4,)

@@ -166,6 +166,21 @@ def test_order_within_a_sample_leaves_a_sum_over_samples():
     assert 0 < batch.cost.samples < whole.cost.samples
 
 
+def test_the_memory_that_is_needed_is_that_of_a_named_estimator():
+    problem, _ = ridge()
+    small, of = dict(steps=50, lr=0.1, memory=100), r" needs at least \d+\.\d KiB \(\d+ bytes\) of memory, 100 B is allowed$"
+    for start, measure in {
+        "exact": lambda: problem.hypergradient(**small), "forward": lambda: problem.hypergradient(estimator="forward", **small), "exact ": lambda: problem.plan(**small),
+        "one of exact, forward": lambda: problem.certify("forward", **small), "outer iteration 0: soba:step=0.1": lambda: problem.run(iterations=1, algorithm="soba:step=0.1", **small),
+        "exact  ": lambda: problem.run(iterations=1, **small),
+    }.items():  # fmt: skip
+        with pytest.raises(ht.RunError, match="^" + start.strip() + of) as caught:
+            measure()
+        assert caught.value.limit == 100 < caught.value.needed
+    with pytest.raises(ht.RunError, match=r"^exact with store-all needs .* of memory, 9.8 KiB is allowed; binomial:c=\d+ takes"):
+        problem.hypergradient(steps=500, lr=0.1, schedule="store-all", memory=10_000)
+
+
 def test_labels_are_data():
     X, labels = numbers((50, 4), 7), np.arange(50) % 3
     problem = ht.Problem(
@@ -181,6 +196,29 @@ def test_labels_are_data():
         x=np.zeros(50), w=np.zeros((4, 3)), train={"X": X, "y": labels}, valid={"X": X[:20], "y": labels[:20]},
     )  # fmt: skip
     np.testing.assert_allclose(hot.hypergradient(steps=5, lr=0.5).gradient, r.gradient, rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize(("row", "label"), [(5, 3), (2, -1)])
+def test_labels_out_of_range_are_named_with_list_and_row(row, label):
+    X, labels = numbers((8, 2), 7), np.arange(8) % 3
+    labels[row] = label
+    cross = lambda w, x, d: np.mean(ht.cross_entropy(d.X @ w, d.y))  # noqa: E731
+    make = lambda inner, y, w=np.zeros((2, 3)), X=X, **more: ht.Problem(  # noqa: E731
+        inner, lambda w, x: np.sum(w) * x, 1.0, w, train={"X": X, "y": y}, **more
+    )
+    why = f"row {row} has the label {label}, expected 0 to 2, because there are 3 classes$"
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: {why}"):
+        make(cross, labels)
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: {why.replace(' has', ' of task 1 has')}"):
+        make(cross, np.stack([np.zeros(8, int), labels]), X=np.stack([X, X]), tasks=True)
+    derived = lambda w, x, d: np.mean(ht.cross_entropy(d.X @ w, d.y - 1))  # noqa: E731
+    with pytest.raises(ht.TraceError, match=rf"^a list of labels in .*, line \d+: {why}"):
+        make(derived, labels + 1)
+    with pytest.raises(ht.InputError, match=rf"^train\['y'\]: row {row} has the index {label}, expected 0 to 2, because the array has 3 rows$"):
+        make(lambda w, x, d: np.mean(w[d.y]), labels, np.zeros(3))
+    if label > 0:  # NumPy counts negative ones from the end.
+        with pytest.raises(ht.TraceError, match=rf"^a list of labels in test_problem.py, line \d+: {why}"):
+            ht.grad(lambda w: np.sum((X @ w)[np.arange(8), labels]))(np.zeros((2, 3)))
 
 
 def test_a_saved_problem_is_one_of_the_command_line(tmp_path):
@@ -258,13 +296,23 @@ def test_numbers_that_are_not_finite_are_named_with_their_places():
     X, own = np.ones((9, 2)), np.ones((9, 2))
     X[3, 1], own[5, 0] = np.nan, np.inf
     outer = lambda w, x: np.sum(w * x)  # noqa: E731
+    small, missing = np.array([1.0, np.nan]), np.float64("nan")
     for why, inner in {
+        r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 1 is nan, expected finite numbers$": lambda w, x: np.sum((w - small) ** 2),
+        r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 0 is inf": lambda w, x: np.sum(w * (1 / np.array([0.0, 2.0]))),
+        r"^a number in test_problem.py, line \d+: found nan, expected a finite one$": lambda w, x: np.sum(w * missing),
         r"^train\['X'\]: entry \(3, 1\) is nan, expected finite": lambda w, x, d: np.sum((d.X @ w) ** 2),
         r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(3, 1\) is nan": lambda w, x, d: np.sum((2 * d.X @ w) ** 2),
         r"^an array of shape \(9, 2\) in test_problem.py, line \d+: entry \(5, 0\) is inf": lambda w, x, d: np.sum((own @ w) ** 2),
     }.items():  # fmt: skip
         with pytest.raises(ht.InputError, match=why):
-            ht.Problem(inner, outer, np.ones(2), np.ones(2), train={"X": X})
+            with np.errstate(divide="ignore"):
+                ht.Problem(inner, outer, np.ones(2), np.ones(2), train={"X": X})
+    problem = ht.Problem(lambda w, x: np.sum(np.maximum(w, -np.inf) ** 2), outer, np.ones(2), np.ones(2))  # A bound may be infinite.
+    assert np.isfinite(problem.hypergradient(steps=2).loss)
+    with pytest.raises(ht.TraceError, match=r"^an array of shape \(2,\) in test_problem.py, line \d+: entry 1 is nan"):
+        problem.hypergradient(rule=lambda w, g, lr: w - lr * g * small)
+    assert np.isnan(ht.value_and_grad(lambda w: np.sum(w * small))(np.ones(2))[0])  # As in NumPy.
 
 
 def test_warnings_of_losses_and_runs():

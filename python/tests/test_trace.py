@@ -74,6 +74,10 @@ REFUSED = {
     "argsort": (lambda w: w[np.argsort(w)], "np.sort(a) has the entries in order"),
     "a method": (lambda w: w.tolist(), ".tolist"),
     "a function": (lambda w: np.linalg.svd(w[None]), "np.linalg.svd"),
+    "a function with another": (lambda w: np.append(w, 1.0), "np.append in test_trace.py, line"),
+    "a method with another": (lambda w: w.cumprod(), "use np.exp(np.cumsum(np.log(a))) for positive a"),
+    "an accumulation": (lambda w: np.add.accumulate(w), "np.add.accumulate in"),
+    "places that vary": (lambda w: np.take_along_axis(np.ones((3, 1)), w[:, None], 1), "take integers from the data"),
     "a ufunc": (lambda w: np.spacing(w), "np.spacing"),
     "shapes": (lambda w: w + np.ones(4), "do not broadcast"),
     "product": (lambda w: w @ np.ones(4), "do not fit"),
@@ -100,6 +104,37 @@ REFUSED = {
     "pads by values": (lambda w: np.pad(w, 1, "mean"), "mode 'mean'"),
     "where=": (lambda w: np.sum(w, where=[True, False, True]), "where="),
 }
+
+
+INSTEAD = {
+    1: "np.fix np.isinf np.signbit np.sinc np.nan_to_num np.nansum np.nanmax np.nanmin np.nanmean np.linalg.pinv special.gamma special.rgamma special.ndtr special.exprel",
+    2: "np.isclose np.array_equal np.linalg.vecdot special.beta special.kl_div special.boxcox special.boxcox1p special.huber special.pseudo_huber",
+}  # fmt: skip
+"""Functions that cannot be traced, by their numbers of arrays."""
+
+
+@pytest.mark.parametrize(("count", "name"), [(count, name) for count, names in INSTEAD.items() for name in names.split()])
+def test_what_is_named_in_place_of_a_function_is_that_function(count, name):
+    scipy = pytest.importorskip("scipy")
+    special, known = scipy.special, {"np": np, "ht": ht, "scipy": scipy, "tolerance": 1e-8}
+    try:
+        function = eval(name)
+    except AttributeError:
+        pytest.skip("this NumPy does not have it")
+    arrays = np.abs(numbers((2, 5, 2), 1))[:count] + 0.1
+    with pytest.raises(ht.TraceError, match="it cannot be traced: use ") as caught:
+        function(*(Trace().variable("w", 0, a.shape) for a in arrays))
+    use = str(caught.value).partition(": use ")[2].partition(" for ")[0]
+    np.testing.assert_allclose(eval(use, known | dict(zip("ab", arrays))), function(*arrays), rtol=1e-12, atol=1e-13)
+
+
+def test_functions_of_scipy_that_convert_are_named_with_their_counterparts():
+    special = pytest.importorskip("scipy.special")
+    for function in (special.logsumexp, special.softmax, special.log_softmax, lambda w: special.polygamma(1, w)):
+        with pytest.raises(ht.TraceError, match=r"^scipy.special.(\w+) in test_trace.py, line \d+: it cannot be traced: use ht.\1$"):
+            function(Trace().variable("w", 0, (3,)))
+    with pytest.raises(ht.TraceError, match=r"^np.c_ or np.r_ in test_trace.py, line \d+: it cannot be traced: use np.column_stack or np.concatenate$"):
+        np.c_[Trace().variable("w", 0, (3,)), np.ones(3)]
 
 
 @pytest.mark.parametrize("name", REFUSED)

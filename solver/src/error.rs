@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hypertape_autodiff::Fault;
 
-use crate::text::{bytes, counted, plain};
+use crate::text::{bytes, counted, plain, short};
 
 /// A failed hypergradient or run.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,13 +182,16 @@ impl fmt::Display for Error {
             ),
             Self::Indefinite { iteration, curvature } => write!(
                 f,
-                "conjugate gradients met curvature {curvature:e} at iteration {iteration}: the \
-                 inner Hessian is not positive definite there; take minres, or more inner steps"
+                "conjugate gradients met curvature {:e} at iteration {iteration}: the \
+                 inner Hessian is not positive definite there; take minres, or more inner steps",
+                short(*curvature)
             ),
             Self::Singular { pivot, least } => write!(
                 f,
-                "the inner Hessian is singular to rounding: found pivot {pivot:e}, expected more \
-                 than {least:e}"
+                "the inner Hessian is singular to rounding: found pivot {:e}, expected more \
+                 than {:e}",
+                short(*pivot),
+                short(*least)
             ),
             Self::Overflow { entry, rule } => write!(
                 f,
@@ -204,7 +207,9 @@ impl fmt::Display for Error {
             Self::Diverged { loss, limit } => {
                 write!(
                     f,
-                    "the outer loss is {loss:e}, above the limit {limit:e}: the run diverges; take a smaller outer step size"
+                    "the outer loss is {:e}, above the limit {:e}: the run diverges; take a smaller outer step size",
+                    short(*loss),
+                    short(*limit)
                 )
             }
             Self::Invalid { what, found, expected } => {
@@ -252,7 +257,7 @@ fn not_finite(
     step: Option<usize>,
     lr: f64,
 ) -> fmt::Result {
-    let lr = plain(lr);
+    let lr = plain(short(lr));
     match step {
         Some(step) => write!(f, "{quantity} is not finite at inner step {step} (lr {lr})"),
         None => write!(f, "{quantity} is not finite after the inner loop (lr {lr})"),

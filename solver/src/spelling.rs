@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::error::Error;
 use crate::spelling::names::{hint, spelling};
+use crate::spelling::value::LONG;
 use crate::text::either;
 
 pub use crate::spelling::names::find_by_name;
@@ -220,6 +221,10 @@ impl<'t> Visit<'t> {
             let found = match typed {
                 Some(typed) => typed.unwrap_or("no value").to_owned(),
                 None => value.print().unwrap_or_default(),
+            };
+            let found = match found.parse() {
+                Ok(value) if found.len() > LONG => range.shown(value),
+                _ => found,
             };
             self.refuse(Error::invalid(format!("{name} of {}", self.name), found, range.expected));
         }

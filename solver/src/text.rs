@@ -31,6 +31,17 @@ pub fn plain(value: f64) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
+/// Rounds a number to 6 significant digits, for messages in which more of them say nothing.
+///
+/// ```
+/// use hypertape_solver::text::{plain, short};
+/// assert_eq!(plain(short(0.1 + 0.2)), "0.3");
+/// assert_eq!(format!("{:e}", short(8.840284880251307e30)), "8.84028e30");
+/// ```
+pub fn short(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
+}
+
 /// Formats a count with its noun: `1 iteration`, `3 iterations`.
 ///
 /// ```

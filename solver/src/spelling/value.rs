@@ -3,7 +3,7 @@
 use hypertape_autodiff::Element;
 
 use crate::error::Error;
-use crate::text::plain;
+use crate::text::{plain, short};
 
 /// The numbers that a setting may have.
 #[derive(Clone, Copy, Debug)]
@@ -46,12 +46,32 @@ impl Range {
 
     /// Checks that `what` may have this `value`.
     ///
+    /// ```
+    /// use hypertape_solver::Range;
+    /// let why = |range: Range, value| range.check("q", value).unwrap_err().to_string();
+    /// assert_eq!(why(Range::POSITIVE, -0.1 - 0.2), "q: found -0.3, expected a positive finite number");
+    /// // Digits that are what is wrong are shown.
+    /// assert!(why(Range::PROBABILITY, 1.0 + f64::EPSILON).starts_with("q: found 1.0000000000000002, "));
+    /// ```
+    ///
     /// # Errors
     /// Returns [`Error::Invalid`] if the value is out of range.
     pub fn check(&self, what: &str, value: f64) -> Result<(), Error> {
-        if (self.holds)(value) { Ok(()) } else { Err(Error::invalid(what, value, self.expected)) }
+        if (self.holds)(value) {
+            return Ok(());
+        }
+        Err(Error::invalid(what, self.shown(value), self.expected))
+    }
+
+    /// A value out of range for a message, without the digits of rounding unless they are what is wrong.
+    pub(super) fn shown(&self, value: f64) -> String {
+        let (text, few) = (plain(value), short(value));
+        if text.len() > LONG && !(self.holds)(few) { plain(few) } else { text }
     }
 }
+
+/// The most characters of a number that a person writes.
+pub(super) const LONG: usize = 15;
 
 /// Returns an error if a number becomes zero or infinite in the precision of `T`.
 ///
