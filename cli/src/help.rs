@@ -55,6 +55,10 @@ Examples:
   hypertape study study.toml --dry-run
   hypertape study study.toml --out before
   hypertape study report before";
+Cells that are recorded are not run again, and neither are those that diverged or were over --memory, since they would fail \
+again. Cells that failed otherwise (by a limit of --cell-time or --cell-memory, a killed process, a full disk, a missing file) are \
+run again.
+
 
 pub(crate) const COMPARE: &str = "\
 Examples:

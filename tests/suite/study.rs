@@ -453,6 +453,28 @@ fn a_cell_that_fails_does_not_stop_the_others() {
     assert!(good["loss"].is_f64() && good.get("error").is_none());
 }
 
+/// A file that was missing may be there the next time; a loop that diverged diverges again.
+#[test]
+fn failures_that_need_not_repeat_are_run_again() {
+    let study = Study::new(
+        "[[grid]]\nproblem = 'ridge'\ntrain = 't.csv'\niterations = 1\n\
+         [[grid]]\nproblem = 'quadratic'\nlr = 1e200\nmeasure = 'gradient'",
+    );
+    let start = |first: &str, kinds: [&str; 2]| {
+        let (status, _, err) = study.start();
+        assert_eq!((status, err.lines().next()), (1, Some(first)), "{err}");
+        let records = study.records();
+        assert_eq!([0, 1].map(|k| records[k]["failure"].as_str().unwrap_or_default()), kinds);
+    };
+    start("2 cells, 0 of them already recorded", ["failed", "diverged"]);
+    let again = "2 cells, 1 of them already recorded, 1 run again after a failure";
+    start(again, ["failed", "diverged"]);
+    let lines: String = (0..40).map(|i| format!("{},{i}\n", i % 7)).collect();
+    fs::write(study.0.join("t.csv"), lines).unwrap();
+    start(again, ["", "diverged"]);
+    start("2 cells, 2 of them already recorded", ["", "diverged"]);
+}
+
 #[test]
 fn errors_name_the_line_and_the_key() {
     let cases = [

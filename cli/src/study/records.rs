@@ -169,6 +169,14 @@ impl Records {
         Ok(left - self.missing(cells, among)?.len())
     }
 
+    /// Removes the failures among `among` that need not repeat, so that their cells are missing, and returns these. The file
+    /// keeps them until the next result is added.
+    pub(super) fn forget_failures(&mut self, among: &[usize]) -> HashSet<usize> {
+        let repeats = |r: &Recorded| r.outcome.as_ref().map_or_else(Trouble::repeats, |_| true);
+        let forget = |i: &usize| self.slots[*i].take_if(|recorded| !repeats(recorded)).is_some();
+        among.iter().copied().filter(forget).collect()
+    }
+
     /// Adds a result and replaces the file.
     pub(super) fn add(
         &mut self,
