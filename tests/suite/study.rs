@@ -543,6 +543,15 @@ fn errors_name_the_line_and_the_key() {
         ),
         ("record_every = 0", "4: record_every: found 0, expected a whole number, 1 or more"),
         (
+        (
+            "estimator = 'exact'\nalgorithm = 'soba:step=0.1'",
+            "5: algorithm: found algorithm and estimator in the same grid, expected only one of them in a cell; \
+             give each a grid of its own",
+        ),
+        (
+            "label = 'price'",
+            "2: train: missing, expected beside the other keys of this grid that need it",
+        ),
             "estimator = ['exact', 'frist-order']",
             "4: estimator: unknown estimator 'frist-order': did you mean first-order?",
         ),
