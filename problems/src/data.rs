@@ -184,10 +184,19 @@ fn labels<T: Element>(files: &Files, tables: &[(&str, Table<T>)]) -> Result<Vec<
     labels.sort_unstable();
     labels.dedup();
     let (name, n) = (&files.train, labels.len());
+    // A class of one sample can be learned if the other parts have files of their own and the labels are no measured numbers.
+    let measured = labels.iter().filter_map(Label::number).any(|number| number.fract() != 0.0);
+    let alone = measured || files.valid.is_none() || files.test.is_none();
     let why = match &labels[..] {
         [only] => {
             let what = if files.numbers { "target" } else { "label" };
             format!("{name}: every {what} is {only}, nothing can be learned")
+        }
+        [first, .., last] if n > 2 && n == tables[0].1.labels.len() && !files.numbers && alone => {
+            format!(
+                "{name}: each of the {n} samples has a label of its own, from {first} to {last}, so that no class can be \
+                 learned; for numbers to predict take a problem of regression, such as ridge, and for classes another column"
+            )
         }
         _ if n > MOST_CLASSES && !files.numbers => {
             format!("{name}: {n} different labels, at most {MOST_CLASSES} are classes")

@@ -468,3 +468,19 @@ fn a_result_whose_evaluation_diverges_carries_a_warning() {
     let (_, out, err) = run(&line.replace("--lr 5", "--lr 0.1"), folder.path());
     assert!(!out.contains("warning: "), "{out} {err}");
 }
+
+/// Numbers to predict are not classes.
+#[test]
+fn a_class_for_every_sample_is_refused() {
+    let measured = folder(&[("t.csv", &lines(|i| format!("{i},{}", 0.5 + i as f64)))]);
+    let whole = folder(&[("t.csv", &lines(|i| format!("{i},{}", 100 + i)))]);
+    for (folder, ends) in [(&measured, "0.5 to 39.5"), (&whole, "100 to 139")] {
+        let (status, _, err) = run("gradient digits-penalty --train {}/t.csv", folder.path());
+        let expected = format!(
+            "error: {}/t.csv: each of the 40 samples has a label of its own, from {ends}, so that no class can be \
+             learned; for numbers to predict take a problem of regression, such as ridge, and for classes another column\n",
+            folder.path().display()
+        );
+        assert_eq!((status, err), (2, expected));
+    }
+}
