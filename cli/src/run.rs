@@ -70,8 +70,9 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
             ControlFlow::Continue(())
         };
-        let saving =
-            |path| state::saving(path, options.save_every, settings).after(records.clone());
+        let saving = |path| {
+            state::saving(path, options.save_every.unwrap_or(100), settings).after(records.clone())
+        };
         let mut saving = files.saved(&stem).map(saving);
         let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut show];
         observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
@@ -128,6 +129,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
     }
     bar.finish_and_clear();
     state::tell_idle(&idle, options.repeat);
+    tell_alike(&all);
     if common.json {
         return Ok(());
     }
@@ -151,6 +153,15 @@ fn warnings(records: &[Record], algorithm: bool, judged: &[Judged]) -> (Vec<Soun
     let sound: Vec<_> = records.iter().map(|record| record.soundness).chain(diverged).collect();
     let warned = Warned::of(sound.iter().copied());
     (sound, warned)
+}
+
+/// Prints a note if several runs have the same results in every bit.
+fn tell_alike(all: &[Vec<Judged>]) {
+    if all.len() > 1 && all.windows(2).all(|two| format!("{:?}", two[0]) == format!("{:?}", two[1]))
+    {
+        let n = all.len();
+        point::note(&format!("all {n} runs have the same result, as no seed has an effect on it"));
+    }
 }
 
 fn length<T>(state: &RunState<T>) -> String {

@@ -86,6 +86,11 @@ impl Files {
             ));
         }
         let save = options.common.save.clone().or(folder);
+        if save.is_none() && options.save_every.is_some() {
+            return Err(Failure::usage(
+                "--save-every: found neither --save nor --resume DIR, expected one",
+            ));
+        }
         let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
         let lock = lock.transpose().map_err(Failure::of("--save"))?.flatten();
         let files = Self { save, resume, _lock: lock };

@@ -342,9 +342,15 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
     let mut reader = open(name)?;
     let begins = reader.fill_buf().map_err(|e| Name(name).unreadable(&e))?;
     let kind_of = kind(name, begins);
-    if files.label.is_some() && kind_of != Kind::Csv {
-        let why = "--label chooses a column of a CSV file";
-        return Err(Error::told(format!("{why}, and {name} is none")));
+    let (of_csv, of_svmlight) = (kind_of == Kind::Csv, kind_of == Kind::Svmlight);
+    for (given, why) in [
+        (files.label.is_some() && !of_csv, "--label chooses a column of a CSV file"),
+        (files.delimiter.is_some() && !of_csv, "--delimiter separates the columns of a CSV file"),
+        (files.zero_based && !of_svmlight, "--zero-based counts the indices of an svmlight file"),
+    ] {
+        if given {
+            return Err(Error::told(format!("{why}, and {name} is none")));
+        }
     }
     match (kind_of, labels) {
         (Kind::Svmlight | Kind::Csv | Kind::Npz, Some(labels)) => {
