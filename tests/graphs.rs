@@ -409,7 +409,7 @@ fn hostile_files_are_refused_in_one_line() {
         // A cycle.
         (
             changed(&|j| j["inner"]["nodes"][3]["of"] = json!([3])),
-            "inner loss, node 3, NAME: found node 3, expected one before node 3",
+            "inner loss, node 3, matmul: found node 3, expected one before node 3",
         ),
         (
             changed(&|j| {

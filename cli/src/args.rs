@@ -111,7 +111,7 @@ pub(crate) struct Common {
     /// Seed of all random choices of the run
     #[arg(help_heading = OUTER, long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: u64,
-    /// Seed of the problem's data [default: the problem's]
+    /// Seed of the problem's data, or of the parts that are drawn from the files of samples [default: the problem's]
     #[arg(help_heading = DATA, long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) data_seed: Option<u64>,
     #[command(flatten)]

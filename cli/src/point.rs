@@ -263,36 +263,40 @@ impl<T: Precise> Opened<T> {
         };
         let made = made.under(schedule).unwrap_or(made);
         if self.schedule.is_some() {
-            let note = self.of_schedule(schedule, &*made);
+            let note = self.of_disk(schedule, &*made);
             return Ok((made, note));
         }
         let Some((schedule, note)) = self.fitting(&*made) else { return Ok((made, None)) };
         Ok((made.under(schedule).unwrap_or(made), Some(note)))
     }
 
-    /// Returns a note if the requested schedule has no effect on `made`, or takes more memory than all states, which
-    /// small states on disk do, as their file has buffers.
-    fn of_schedule(&mut self, schedule: Schedule, made: &dyn Estimator<T>) -> Option<String> {
-        let (name, Self { oracle, inner, x, seed, .. }) = (made.name(), self);
-        if made.schedule().is_none() {
-            return Some(format!(
-                "{name} takes no schedule, so --schedule {schedule} does nothing"
-            ));
+    /// Notes that a requested schedule does nothing, if no estimator of the command takes one.
+    pub(crate) fn tell_idle_schedule(&mut self, chosen: &[Chosen<T>]) {
+        let Some(Asked::Given(schedule)) = self.schedule else { return };
+        if chosen.iter().all(|made| made.schedule().is_none()) {
+            let names: Vec<_> = chosen.iter().map(|made| made.name()).collect();
+            let names = names.join(" and ");
+            self.notes.push(format!("--schedule {schedule} does nothing for {names}"));
         }
-        let all = made
-            .under(Schedule::default())
-            .filter(|_| matches!(schedule, Schedule::Disk { .. }))?;
-        let mut takes =
-            |e: &dyn Estimator<T>| e.predict(oracle, inner, x, Draw::new(*seed, 0)).ok();
-        let (takes, all) = (takes(made)?, takes(&*all)?);
-        let sizes = [takes, all].map(bytes);
-        (takes > all).then(|| {
-            let [takes, all] = sizes;
-            format!(
-                "{name} takes {takes} of memory under {schedule}, more than the {all} of store-all, because the buffers \
-                 of the file take more than the states in it"
-            )
-        })
+    }
+
+    /// Returns a note if states on disk take more memory than all states in memory, which small ones do, as their file has
+    /// buffers.
+    fn of_disk(&mut self, schedule: Schedule, made: &dyn Estimator<T>) -> Option<String> {
+        let (name, Self { oracle, inner, x, seed, .. }) = (made.name(), self);
+        let all = made.under(Schedule::default())?;
+        if !matches!(schedule, Schedule::Disk { .. }) {
+            return None;
+        }
+        let sizes =
+            [made, &*all].map(|e| e.predict(oracle, inner, x, Draw::new(*seed, 0)).unwrap_or(0));
+        let [takes, all] = sizes.map(bytes);
+        let why = format!(
+            "{name} takes {takes} of memory under {schedule}, more than the {all} of store-all, because the buffers of \
+             the file take more than the states in it"
+        );
+        // What cannot be predicted is left to refuse itself.
+        Some(why).filter(|_| sizes[0] > sizes[1] && sizes[1] > 0)
     }
 
     /// Returns the schedule with as many checkpoints as fit into the memory of the command, and a note about it, if `made`

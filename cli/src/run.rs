@@ -70,9 +70,8 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
             bar.set_message(format!("outer loss {}", significant(record.loss, 4)));
             ControlFlow::Continue(())
         };
-        let saving = |path| {
-            state::saving(path, options.save_every.unwrap_or(100), settings).after(records.clone())
-        };
+        let saving =
+            |path| state::saving(path, options.save_every, settings).after(records.clone());
         let mut saving = files.saved(&stem).map(saving);
         let mut observers: Vec<&mut dyn Observer<T>> = vec![&mut show];
         observers.extend(saving.as_mut().map(|saving| saving as &mut dyn Observer<T>));
@@ -128,8 +127,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         found.extend(sound);
     }
     bar.finish_and_clear();
-    state::tell_idle(&idle, options.repeat);
-    tell_alike(&all);
+    tell_alike(&all, &idle);
     if common.json {
         return Ok(());
     }
@@ -155,12 +153,13 @@ fn warnings(records: &[Record], algorithm: bool, judged: &[Judged]) -> (Vec<Soun
     (sound, warned)
 }
 
-/// Prints a note if several runs have the same results in every bit.
-fn tell_alike(all: &[Vec<Judged>]) {
+/// Prints a note if several runs have the same results in every bit, and one if all runs were complete before.
+fn tell_alike(all: &[Vec<Judged>], idle: &[String]) {
+    state::tell_idle(idle, all.len());
     if all.len() > 1 && all.windows(2).all(|two| format!("{:?}", two[0]) == format!("{:?}", two[1]))
     {
         let n = all.len();
-        point::note(&format!("all {n} runs have the same result, as no seed has an effect on it"));
+        point::note(&format!("the {n} runs have the same result, as no seed has an effect on it"));
     }
 }
 
@@ -188,6 +187,7 @@ fn begin<T: Precise>(
     }
     let (estimator, note) = opened.scheduled(estimator)?;
     opened.notes.extend(note);
+    opened.tell_idle_schedule(std::slice::from_ref(&estimator));
     Ok((opened.told(), estimator))
 }
 

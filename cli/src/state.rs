@@ -168,8 +168,8 @@ impl Files {
 }
 
 /// Returns a `Saving` that replaces a file atomically.
-pub(crate) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<'static> {
-    Saving::by(every, settings, move |text| {
+pub(crate) fn saving(path: PathBuf, every: Option<usize>, settings: Settings) -> Saving<'static> {
+    Saving::by(every.unwrap_or(100), settings, move |text| {
         atomic::write(&path, |file| Ok(file.write_all(text)?)).map_err(|e| e.to_string())
     })
 }

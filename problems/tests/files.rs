@@ -179,10 +179,8 @@ fn arrays_of_other_types_and_shapes() {
         let labels = put(&folder, "labels.npy", texts(descr, words, bytes));
         let (rows, notes) = read(&whole(&format!("{pixels},{labels}")));
         assert_eq!(rows, expected, "{words:?}");
-        let named = words[0] == "ant";
-        let note = format!("{pixels},{labels}: 2 classes: ant, b\u{fc}");
-        let note = note.replace(&format!("{}/", folder.path().display()), "");
-        assert_eq!(notes, if named { vec![note] } else { Vec::new() });
+        let named = notes.iter().any(|note| note == "labels.npy: 2 classes: ant, b\u{fc}");
+        assert_eq!(named, words[0] == "ant", "{notes:?}");
     }
     let archived = |labels: Vec<u8>| {
         let path = folder.path().join("texts.npz");

@@ -515,11 +515,11 @@ fn options_without_effect_are_told() {
     for (line, expected) in [
         (
             "run ridge --iterations 2 --repeat 3",
-            "note: all 3 runs have the same result, as no seed has an effect on it\n",
+            "note: the 3 runs have the same result, as no seed has an effect on it\n",
         ),
         (
             "gradient quadratic --estimator forward --schedule binomial:c=2",
-            "note: forward takes no schedule, so --schedule binomial:c=2 does nothing\n",
+            "note: --schedule binomial:c=2 does nothing for forward\n",
         ),
         (
             "gradient quadratic --schedule disk:ram=1,disk=2",

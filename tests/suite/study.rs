@@ -469,8 +469,8 @@ fn failures_that_need_not_repeat_are_run_again() {
     start("2 cells, 0 of them already recorded", ["failed", "diverged"]);
     let again = "2 cells, 1 of them already recorded, 1 run again after a failure";
     start(again, ["failed", "diverged"]);
-    let lines: String = (0..40).map(|i| format!("{},{i}\n", i % 7)).collect();
-    fs::write(study.0.join("t.csv"), lines).unwrap();
+    let lines: Vec<_> = (0..40).map(|i| format!("{},{i}", i % 7)).collect();
+    fs::write(study.0.join("t.csv"), lines.join("\n")).unwrap();
     start(again, ["", "diverged"]);
     start("2 cells, 2 of them already recorded", ["", "diverged"]);
 }
@@ -983,6 +983,13 @@ fn shards_are_merged_and_compared() {
     let (status, _, err) = merge(&[&a, &b, &whole_folder]);
     assert!(status == 1 && err.starts_with("error: cell 1 is also in "), "{err}");
     assert!(err.contains("with the same result; cell 2 is also"), "{err}");
+    // A failure that need not repeat makes room for a result.
+    let mut failed = study.records_in("both");
+    (failed[0]["failure"], failed[0]["error"]) = (json!("timeout"), json!("late"));
+    let lines: Vec<String> = failed.iter().map(Value::to_string).collect();
+    fs::write(study.0.join("both/records.jsonl"), lines.join("\n")).unwrap();
+    assert_eq!(merge(&[&a, &b]).0, 0);
+    assert_eq!(timeless(study.records_in("both")), timeless(study.records_in("whole")));
     // Another result of the same cell, and then another study.
     let text = fs::read_to_string(study.0.join("b/records.jsonl")).unwrap();
     let path = study.0.join("b/records.jsonl");

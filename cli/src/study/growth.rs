@@ -95,7 +95,9 @@ impl Line<'_> {
 fn slope(mut points: Vec<[f64; 2]>) -> (f64, Option<f64>) {
     // Relative to the first point, so that equal costs have a slope of exactly 0.
     let (first, n) = (points[0], points.len() as f64);
-    points.iter_mut().for_each(|p| *p = [0, 1].map(|k| (p[k] / first[k]).ln()));
+    for point in &mut points {
+        *point = [0, 1].map(|k| (point[k] / first[k]).ln());
+    }
     let [x, y] = [0, 1].map(|k| points.iter().map(|p| p[k]).sum::<f64>() / n);
     let sum =
         |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|[a, b]| of(a - x, b - y)).sum::<f64>();
