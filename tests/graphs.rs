@@ -393,7 +393,10 @@ fn hostile_files_are_refused_in_one_line() {
     for (message, expected) in [
         (changed(&|j| j["version"] = json!(9)), "a problem: found version 9, expected version 1"),
         (changed(&|j| j["more"] = json!(9)), "a problem: found \"more\", expected no such field"),
-        (changed(&|j| j["outer"] = Value::Null), "outer: a graph: found null, expected an object"),
+        (
+            changed(&|j| j["outer"] = Value::Null),
+            "outer loss, a graph: found null, expected an object",
+        ),
         (
             changed(&|j| drop(j.as_object_mut().unwrap().remove("outer"))),
             "a problem: found no \"outer\", expected one",
@@ -404,12 +407,15 @@ fn hostile_files_are_refused_in_one_line() {
             "a problem: lr: found \"fast\", expected a number, or \"inf\", \"-inf\" or \"nan\"",
         ),
         // A cycle.
-        (changed(&|j| j["inner"]["nodes"][3]["of"] = json!([3])), "inner: node 3: "),
+        (
+            changed(&|j| j["inner"]["nodes"][3]["of"] = json!([3])),
+            "inner loss, node 3, matmul: found node 3, expected one before node 3",
+        ),
         (
             changed(&|j| {
                 j["inner"]["inputs"][0]["shape"] = json!([4_000_000_000_u32, 4_000_000_000_u32]);
             }),
-            "inner: node 0: input: found shape 4000000000x4000000000, expected 4294967295 entries or fewer",
+            "inner loss, node 0, input: found shape 4000000000x4000000000, expected 4294967295 entries or fewer",
         ),
         (changed(&|j| j["w"] = json!(["v"])), "found no array \"w.v\", expected one"),
         (told(&archive(&json, &arrays[..1])), "found no array \"w.w\", expected one"),

@@ -99,16 +99,16 @@ fn what_has_no_graph_is_told_in_one_line() {
     // The numbers in the copy of a list that is only named are never in range.
     assert_eq!(
         told(traced!(|x, labels| x[0].gather_rows(x[0].indices(2, |i| labels[i])))),
-        "node 6: gather_rows: index 4294967295 is out of range, expected less than 6"
+        "node 6, gather_rows: index 4294967295 is out of range, expected less than 6"
     );
     assert_eq!(
         told(traced!(|x, _l| x[0].matmul(x[5]))),
-        "node 6: matmul: shapes 6x3 and 1x4 do not match"
+        "node 6, matmul: shapes 6x3 and 1x4 do not match"
     );
     // The first error is returned.
     assert_eq!(
         told(traced!(|x, _l| (x[0] + x[4]).exp().dot(x[1]))),
-        "node 6: add: shapes 6x3 and 3x4 do not match"
+        "node 6, add: shapes 6x3 and 3x4 do not match"
     );
     let tracer = Tracer::<f64>::new();
     let x = tracer.input("x", Shape::SCALAR);
@@ -443,7 +443,7 @@ fn hostile_files_are_refused_in_one_line() {
         ),
         (
             told(&|f| f["inputs"][0]["shape"] = json!([4_294_967_295_u32, 2])),
-            "node 0: input: found shape 4294967295x2, expected 4294967295 entries or fewer",
+            "node 0, input: found shape 4294967295x2, expected 4294967295 entries or fewer",
         ),
         (
             told(&|f| f["inputs"][0]["name"] = json!("labels")),
@@ -455,93 +455,93 @@ fn hostile_files_are_refused_in_one_line() {
         ),
         (
             told(&|f| f["lists"] = json!([])),
-            "node 1: labels: found \"labels\", expected whole numbers below 2^32, or the name of a list",
+            "node 1, pick: labels: found \"labels\", expected whole numbers below 2^32, or the name of a list",
         ),
         // A cycle, and a forward reference.
         (
             node(3, json!({"op": "multiply", "of": [3, 2]})),
-            "node 3: multiply: found node 3, expected one before node 3",
+            "node 3, multiply: found node 3, expected one before node 3",
         ),
         (
             node(3, json!({"op": "multiply", "of": [1, 5]})),
-            "node 3: multiply: found node 5, expected one before node 3",
+            "node 3, multiply: found node 5, expected one before node 3",
         ),
         (
             node(3, json!({"op": "multiply", "of": [1]})),
-            "node 3: multiply: found 1 operands, expected 2",
+            "node 3, multiply: found 1 operands, expected 2",
         ),
         (
             node(3, json!({"op": "mul", "of": [1, 2]})),
-            "node 3: op: found \"mul\", expected an operation of graphs",
+            "node 3, mul: op: found \"mul\", expected an operation of graphs",
         ),
         (
             node(3, json!({"op": "tanh", "of": [1], "number": 1.0})),
-            "node 3: op: found \"tanh\", expected an operation of graphs",
+            "node 3, tanh: op: found \"tanh\", expected an operation of graphs",
         ),
         (
             node(3, json!({"op": "cut", "of": [1]})),
-            "node 3: op: found \"cut\", expected an operation of graphs",
+            "node 3, cut: op: found \"cut\", expected an operation of graphs",
         ),
         (
             node(3, json!({"op": "multiply", "of": [1, 2], "by": 2})),
-            "node 3: found \"by\", expected no such field",
+            "node 3, multiply: found \"by\", expected no such field",
         ),
         (node(3, json!({"of": [1, 2]})), "node 3: found no \"op\", expected one"),
         (
             node(3, json!({"op": "constant", "shape": [2, 1], "values": [1.0]})),
-            "a constant of shape 2x1: found 1 values, expected 2",
+            "node 3, constant: found 1 values, expected 2 for shape 2x1",
         ),
         (
             node(3, json!({"op": "constant", "of": [0], "shape": [1, 1], "values": [1.0]})),
-            "node 3: constant: found operands, expected none",
+            "node 3, constant: of: found operands, expected none",
         ),
         (
             node(3, json!({"op": "add", "of": [0, 0], "x": "\n".repeat(500)})),
-            "node 3: found \"x\", expected no such field",
+            "node 3, add: found \"x\", expected no such field",
         ),
         (
             node(0, json!({"op": "input", "name": "z"})),
-            "node 0: name: found \"z\", expected one of the inputs",
+            "node 0, input: name: found \"z\", expected one of the inputs",
         ),
         (
             node(
                 3,
                 json!({"op": "matmul", "of": [0, 0], "left_transposed": false, "right_transposed": false}),
             ),
-            "node 3: matmul: shapes 3x2 and 3x2 do not match",
+            "node 3, matmul: shapes 3x2 and 3x2 do not match",
         ),
         (
             node(3, json!({"op": "matmul", "of": [0, 0]})),
-            "node 3: found no \"left_transposed\", expected one",
+            "node 3, matmul: found no \"left_transposed\", expected one",
         ),
         (
             node(3, json!({"op": "broadcast", "of": [2], "shape": [100_000, 100_000]})),
-            "node 3: broadcast: found shape 100000x100000, expected 4294967295 entries or fewer",
+            "node 3, broadcast: found shape 100000x100000, expected 4294967295 entries or fewer",
         ),
         (
             node(
                 3,
                 json!({"op": "slice", "of": [0], "start": 18_446_744_073_709_551_615_u64, "shape": [1, 1]}),
             ),
-            "node 3: slice: shapes 3x2 and 1x1 do not match",
+            "node 3, slice: shapes 3x2 and 1x1 do not match",
         ),
         (
             node(3, json!({"op": "gather_rows", "of": [0], "indices": [0, 7]})),
-            "node 3: gather_rows: index 7 is out of range, expected less than 3",
+            "node 3, gather_rows: index 7 is out of range, expected less than 3",
         ),
         (
             node(
                 3,
                 json!({"op": "convolve", "of": [0, 0], "height": 0, "width": 1, "size": 1, "stride": 0, "role": "output"}),
             ),
-            "node 3: convolve: the stride is 0, expected at least 1",
+            "node 3, convolve: the stride is 0, expected at least 1",
         ),
         (
             node(
                 3,
                 json!({"op": "convolve", "of": [0, 0], "height": 1, "width": 1, "size": 1, "stride": 1, "role": "x"}),
             ),
-            "node 3: role: found \"x\", expected \"input\", \"kernel\" or \"output\"",
+            "node 3, convolve: role: found \"x\", expected \"input\", \"kernel\" or \"output\"",
         ),
     ] {
         assert_eq!(message, expected);
@@ -568,14 +568,14 @@ fn a_builder_refuses_what_it_cannot_do() {
     let told = |result: Result<usize, GraphError>| result.unwrap_err().to_string();
     assert_eq!(
         told(builder.push(Op::Binary(Binary::Add), &[x, 4])),
-        "node 1: add: found node 4, expected one before node 1"
+        "node 1, add: found node 4, expected one before node 1"
     );
     assert_eq!(
         told(builder.push(Op::Input(0), &[])),
-        "node 1: input: found a node of its own kind, expected an operation"
+        "node 1, input: found a node of its own kind, expected an operation"
     );
     let pick = Op::Pick { labels: Indices::Named(0) };
-    assert_eq!(told(builder.push(pick, &[x])), "node 1: pick: found list 0, expected one of 0");
+    assert_eq!(told(builder.push(pick, &[x])), "node 1, pick: found list 0, expected one of 0");
     assert_eq!(builder.shape(x), Ok(Shape::new(2, 2)));
     assert_eq!(
         builder.finish(&[1]).unwrap_err().to_string(),

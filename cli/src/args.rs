@@ -111,7 +111,7 @@ pub(crate) struct Common {
     /// Seed of all random choices of the run
     #[arg(help_heading = OUTER, long, value_name = "S", default_value_t = 0, value_parser = seed, allow_hyphen_values = true)]
     pub(crate) seed: u64,
-    /// Seed of the problem's data [default: the problem's]
+    /// Seed of the problem's data, or of the parts that are drawn from the files of samples [default: the problem's]
     #[arg(help_heading = DATA, long, value_name = "S", value_parser = seed, allow_hyphen_values = true)]
     pub(crate) data_seed: Option<u64>,
     #[command(flatten)]
@@ -332,10 +332,10 @@ pub(crate) struct Run {
     #[arg(help_heading = OUTPUT, long, value_name = "DIR")]
     #[serde(skip)]
     pub(crate) resume: Option<PathBuf>,
-    /// Number of iterations between saved states
-    #[arg(help_heading = OUTPUT, long, value_name = "K", default_value_t = 100, value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
+    /// Number of iterations between saved states [default: 100]
+    #[arg(help_heading = OUTPUT, long, value_name = "K", value_parser = within::<usize>(Range::ONE_OR_MORE), allow_hyphen_values = true)]
     #[serde(skip)]
-    pub(crate) save_every: usize,
+    pub(crate) save_every: Option<usize>,
     /// Number of outer iterations, those of earlier sessions of a run that is resumed included [default: the problem's]
     #[arg(help_heading = OUTER, long, value_name = "K", value_parser = within::<usize>(Range::COUNT), allow_hyphen_values = true)]
     pub(crate) iterations: Option<usize>,

@@ -16,6 +16,14 @@ const STEPS: usize = 10;
 
 /// Runs the command.
 pub(crate) fn run<T: Precise>(app: &App, common: &Common, out: Out) -> Result<(), Failure> {
+    for (given, option) in
+        [(common.schedule.is_some(), "schedule"), (common.tolerance.is_some(), "tolerance")]
+    {
+        if given {
+            let why = "check takes every step of --steps and stores every state, expected none";
+            return Err(Failure::usage(format!("--{option}: {why}")));
+        }
+    }
     let (entry, opened) = point::open_at::<T>(app, common)?;
     let Opened { mut oracle, inner, x, data_seed, .. } = opened.told();
     let steps = common.steps.unwrap_or(entry.steps.min(STEPS));

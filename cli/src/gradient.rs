@@ -118,6 +118,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Gradient, out: Out) -> Result
     let (entry, mut opened) = point::open_at::<T>(app, common)?;
     let chosen = options.estimators.iter().map(|name| opened.estimator(app, name));
     let mut chosen = chosen.collect::<Result<Vec<_>, _>>()?;
+    opened.tell_idle_schedule(&chosen);
     let mut opened = opened.told();
     common.saved(atomic::prepare_dir)?;
     let (mut rows, mut failures) = (Vec::new(), Vec::new());

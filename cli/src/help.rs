@@ -23,6 +23,10 @@ Examples:
   hypertape algorithms soba";
 
 pub(crate) const GRADIENT: &str = "\
+Columns: |gradient| is the norm. steps, gradients and HVPs count inner steps, inner gradients and Hessian-vector products, bytes \
+is the peak memory of the estimate, and time the median of --repeat. / primal is this time divided by that of the inner loop and \
+the outer loss alone; for loops of a few milliseconds it is noisy: give --repeat 20.
+
 Examples:
   hypertape gradient quadratic
   hypertape gradient ridge --steps 100 --rule adam --estimator exact --estimator truncated:k=10
@@ -51,6 +55,10 @@ Examples:
   hypertape run quadratic --iterations 20 --outer adam:b1=0.8 --outer-lr 0.05 --resume results";
 
 pub(crate) const STUDY: &str = "\
+Cells that are recorded are not run again, and neither are those that diverged or were over --memory, since they would fail \
+again. Cells that failed otherwise (by a limit of --cell-time or --cell-memory, a killed process, a full disk, a missing file) are \
+run again.
+
 Examples:
   hypertape study study.toml --dry-run
   hypertape study study.toml --out before

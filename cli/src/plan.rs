@@ -12,6 +12,14 @@ use hypertape_solver::{Alternative, Draw, Weighed, plan, weigh};
 
 pub(crate) fn run<T: Precise>(app: &App, options: &Plan, out: Out) -> Result<(), Failure> {
     let common = &options.common;
+    if common.schedule.is_some() {
+        return Err(Failure::usage("--schedule: plan compares all schedules, expected none"));
+    }
+    if common.save.is_some() {
+        return Err(Failure::usage(
+            "--save: plan writes no files, expected --json and a file for its output",
+        ));
+    }
     let (entry, mut opened) = point::open_at::<T>(app, common)?;
     let steps = opened.inner.steps();
     let estimator =

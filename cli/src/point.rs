@@ -84,13 +84,21 @@ pub(crate) fn named(catalogue: &[Entry], name: &str, folder: &Path) -> Result<En
     Ok(entry.map_err(Failure::usage)?.clone())
 }
 
-/// Returns the seed of the data of `entry`, unless the data is fixed.
+/// Returns the seed of the data of `entry`, unless the data is fixed. Of files it draws the parts and the corrupted labels.
 pub(crate) fn data_seed(entry: &Entry, common: &Common) -> Result<Option<u64>, Failure> {
-    if common.data_seed.is_some() && entry.data_seed.is_none() {
+    let Data { train, valid, test, split, .. } = &common.data;
+    let whole = valid.is_some() && test.is_some() && split.is_none();
+    let corrupted = entry.settings.iter().any(|setting| setting.name == "corruption");
+    let (default, why) = match train {
+        None => (entry.data_seed, ""),
+        Some(_) if whole && !corrupted => (None, ", as all samples of its three files are used"),
+        Some(_) => (entry.data_seed.or(Some(0)), ""),
+    };
+    if common.data_seed.is_some() && default.is_none() {
         let name = &entry.name;
-        return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed")));
+        return Err(Failure::usage(format!("--data-seed: the data of '{name}' is fixed{why}")));
     }
-    Ok(common.data_seed.or(entry.data_seed))
+    Ok(common.data_seed.or(default))
 }
 
 /// Opens `entry` with `shift` added to its data seed.
@@ -189,6 +197,20 @@ fn on<T: Precision>(
         e => Failure::Solver(e),
     };
     if let (Some(train), Some(Labels::Images)) = (&train, entry.samples) {
+        let given = [
+            ("valid", valid.is_some()),
+            ("test", test.is_some()),
+            ("label", label.is_some()),
+            ("delimiter", delimiter.is_some()),
+            ("zero-based", zero_based),
+            ("standardise", standardise),
+            ("split", split.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            let name = &entry.name;
+            let why = format!("--{option}: {name} takes images from --train alone");
+            return Err(Failure::usage(why));
+        }
         let side = entry.settings.iter().find(|setting| setting.name == "side");
         let side = side.map_or(Ok(16), Setting::get).map_err(Failure::usage)?;
         let images = T::load_images(&[folder.join(train)], side);
@@ -200,7 +222,8 @@ fn on<T: Precision>(
         let columns = Files { label, delimiter, zero_based, standardise, ..Files::default() };
         Files { train, valid, test, split, numbers, folder, ..columns }
     });
-    let sets = files.map(|files| T::load(&files, seed.unwrap_or(0))).transpose();
+    let sets =
+        files.map(|files| T::load(&files, seed.or(entry.data_seed).unwrap_or(0))).transpose();
     let sets = sets.map_err(Failure::usage)?;
     let known = sets.as_ref().map(|sets| (sets.notes().to_vec(), sets.rows().clone()));
     Ok((entry.open_on(sets, seed).map_err(told)?, known.unwrap_or_default()))
@@ -239,9 +262,41 @@ impl<T: Precise> Opened<T> {
             }
         };
         let made = made.under(schedule).unwrap_or(made);
-        let fitting = if self.schedule.is_none() { self.fitting(&*made) } else { None };
-        let Some((schedule, note)) = fitting else { return Ok((made, None)) };
+        if self.schedule.is_some() {
+            let note = self.of_disk(schedule, &*made);
+            return Ok((made, note));
+        }
+        let Some((schedule, note)) = self.fitting(&*made) else { return Ok((made, None)) };
         Ok((made.under(schedule).unwrap_or(made), Some(note)))
+    }
+
+    /// Notes that a requested schedule does nothing, if no estimator of the command takes one.
+    pub(crate) fn tell_idle_schedule(&mut self, chosen: &[Chosen<T>]) {
+        let Some(Asked::Given(schedule)) = self.schedule else { return };
+        if chosen.iter().all(|made| made.schedule().is_none()) {
+            let names: Vec<_> = chosen.iter().map(|made| made.name()).collect();
+            let names = names.join(" and ");
+            self.notes.push(format!("--schedule {schedule} does nothing for {names}"));
+        }
+    }
+
+    /// Returns a note if states on disk take more memory than all states in memory, which small ones do, as their file has
+    /// buffers.
+    fn of_disk(&mut self, schedule: Schedule, made: &dyn Estimator<T>) -> Option<String> {
+        let (name, Self { oracle, inner, x, seed, .. }) = (made.name(), self);
+        let all = made.under(Schedule::default())?;
+        if !matches!(schedule, Schedule::Disk { .. }) {
+            return None;
+        }
+        let sizes =
+            [made, &*all].map(|e| e.predict(oracle, inner, x, Draw::new(*seed, 0)).unwrap_or(0));
+        let [takes, all] = sizes.map(bytes);
+        let why = format!(
+            "{name} takes {takes} of memory under {schedule}, more than the {all} of store-all, because the buffers of \
+             the file take more than the states in it"
+        );
+        // What cannot be predicted is left to refuse itself.
+        Some(why).filter(|_| sizes[0] > sizes[1] && sizes[1] > 0)
     }
 
     /// Returns the schedule with as many checkpoints as fit into the memory of the command, and a note about it, if `made`

@@ -127,7 +127,7 @@ pub(crate) fn run<T: Precise>(app: &App, options: &Options, out: Out) -> Result<
         found.extend(sound);
     }
     bar.finish_and_clear();
-    state::tell_idle(&idle, options.repeat);
+    tell_alike(&all, &idle);
     if common.json {
         return Ok(());
     }
@@ -151,6 +151,16 @@ fn warnings(records: &[Record], algorithm: bool, judged: &[Judged]) -> (Vec<Soun
     let sound: Vec<_> = records.iter().map(|record| record.soundness).chain(diverged).collect();
     let warned = Warned::of(sound.iter().copied());
     (sound, warned)
+}
+
+/// Prints a note if several runs have the same results in every bit, and one if all runs were complete before.
+fn tell_alike(all: &[Vec<Judged>], idle: &[String]) {
+    state::tell_idle(idle, all.len());
+    if all.len() > 1 && all.windows(2).all(|two| format!("{:?}", two[0]) == format!("{:?}", two[1]))
+    {
+        let n = all.len();
+        point::note(&format!("the {n} runs have the same result, as no seed has an effect on it"));
+    }
 }
 
 fn length<T>(state: &RunState<T>) -> String {
@@ -177,6 +187,7 @@ fn begin<T: Precise>(
     }
     let (estimator, note) = opened.scheduled(estimator)?;
     opened.notes.extend(note);
+    opened.tell_idle_schedule(std::slice::from_ref(&estimator));
     Ok((opened.told(), estimator))
 }
 

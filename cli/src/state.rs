@@ -86,6 +86,11 @@ impl Files {
             ));
         }
         let save = options.common.save.clone().or(folder);
+        if save.is_none() && options.save_every.is_some() {
+            return Err(Failure::usage(
+                "--save-every: found neither --save nor --resume DIR, expected one",
+            ));
+        }
         let lock = save.as_ref().map(|folder| atomic::lock(folder, "saves a run"));
         let lock = lock.transpose().map_err(Failure::of("--save"))?.flatten();
         let files = Self { save, resume, _lock: lock };
@@ -163,8 +168,8 @@ impl Files {
 }
 
 /// Returns a `Saving` that replaces a file atomically.
-pub(crate) fn saving(path: PathBuf, every: usize, settings: Settings) -> Saving<'static> {
-    Saving::by(every, settings, move |text| {
+pub(crate) fn saving(path: PathBuf, every: Option<usize>, settings: Settings) -> Saving<'static> {
+    Saving::by(every.unwrap_or(100), settings, move |text| {
         atomic::write(&path, |file| Ok(file.write_all(text)?)).map_err(|e| e.to_string())
     })
 }

@@ -73,6 +73,7 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
     }
     let mut records = Records::open(&folder, &study, file)?;
     unchanged(app, &study, &records)?;
+    let forgotten = records.forget_failures(&mine);
     let missing = records.missing(&study.cells, &mine)?;
     let (all, spared) = (mine.len(), records.spared(&study.cells, &mine)?);
     let known = all - missing.len() - spared;
@@ -80,8 +81,12 @@ fn cells(app: &App, options: &Options, out: Out) -> Result<(), Failure> {
         0 => String::new(),
         n => format!(", {n} not needed: other seeds of what is not random"),
     };
+    let again = match missing.iter().filter(|i| forgotten.contains(i)).count() {
+        0 => String::new(),
+        n => format!(", {n} run again after a failure"),
+    };
     // A study says how much it is about to do even if nobody reads its output.
-    let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded{spared}");
+    let _ = writeln!(io::stderr(), "{all} cells, {known} of them already recorded{spared}{again}");
     // One seed of each combination comes first: the other seeds are not run if nothing is random.
     let mut first = IndexMap::new();
     for &i in &missing {

@@ -5,8 +5,8 @@
 //! | svmlight | sparse rows, `LABEL INDEX:VALUE ...`, indices from 0 or 1 | first in each row |
 //! | CSV | dense rows with any separator, with or without a header | in one column, the last by default |
 //! | IDX | arrays in the format of MNIST; bytes are scaled to [0, 1] | in a separate file |
-//! | `.npy` | NumPy arrays; all dimensions after the first are flattened into a row | in a separate file |
-//! | `.npz` | NumPy arrays `X` and `y` | `y` |
+//! | `.npy` | NumPy arrays; all dimensions after the first are flattened into a row | in a separate file, numbers or texts |
+//! | `.npz` | NumPy arrays `X` and `y` | `y`, numbers or texts |
 //!
 //! All of them may be compressed with gzip. The kind of a file follows from its name (`.svm`, `.svmlight`, `.libsvm`,
 //! `.csv`, `.tsv`, `.idx`, `-ubyte`, `.npy`, `.npz`), or from its first bytes if the name has no known ending. A file
@@ -14,6 +14,7 @@
 //! Whatever the loader decides about a file is reported in [`Sets::notes`]. An error is one line that names the file
 //! and the line or byte.
 
+mod arrays;
 mod csv;
 mod idx;
 pub mod npy;
@@ -21,12 +22,11 @@ pub mod npz;
 mod source;
 mod svmlight;
 
-use std::fs::File;
 use std::io::{BufRead, Read};
 use std::path::{Path, PathBuf};
 
 use hypertape_autodiff::Element;
-use hypertape_solver::text::{counted, plain};
+use hypertape_solver::text::plain;
 use hypertape_solver::{Error, expect_in};
 
 use crate::labelled::Labelled;
@@ -184,10 +184,19 @@ fn labels<T: Element>(files: &Files, tables: &[(&str, Table<T>)]) -> Result<Vec<
     labels.sort_unstable();
     labels.dedup();
     let (name, n) = (&files.train, labels.len());
+    // A class of one sample can be learned if the other parts have files of their own and the labels are no measured numbers.
+    let measured = labels.iter().filter_map(Label::number).any(|number| number.fract() != 0.0);
+    let alone = measured || files.valid.is_none() || files.test.is_none();
     let why = match &labels[..] {
         [only] => {
             let what = if files.numbers { "target" } else { "label" };
             format!("{name}: every {what} is {only}, nothing can be learned")
+        }
+        [first, .., last] if n > 2 && n == tables[0].1.labels.len() && !files.numbers && alone => {
+            format!(
+                "{name}: each of the {n} samples has a label of its own, from {first} to {last}, so that no class can be \
+                 learned; for numbers to predict take a problem of regression, such as ridge, and for classes another column"
+            )
         }
         _ if n > MOST_CLASSES && !files.numbers => {
             format!("{name}: {n} different labels, at most {MOST_CLASSES} are classes")
@@ -333,16 +342,22 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
     let mut reader = open(name)?;
     let begins = reader.fill_buf().map_err(|e| Name(name).unreadable(&e))?;
     let kind_of = kind(name, begins);
-    if files.label.is_some() && kind_of != Kind::Csv {
-        let why = "--label chooses a column of a CSV file";
-        return Err(Error::told(format!("{why}, and {name} is none")));
+    let (of_csv, of_svmlight) = (kind_of == Kind::Csv, kind_of == Kind::Svmlight);
+    for (given, why) in [
+        (files.label.is_some() && !of_csv, "--label chooses a column of a CSV file"),
+        (files.delimiter.is_some() && !of_csv, "--delimiter separates the columns of a CSV file"),
+        (files.zero_based && !of_svmlight, "--zero-based counts the indices of an svmlight file"),
+    ] {
+        if given {
+            return Err(Error::told(format!("{why}, and {name} is none")));
+        }
     }
     match (kind_of, labels) {
         (Kind::Svmlight | Kind::Csv | Kind::Npz, Some(labels)) => {
             Err(Error::told(format!("{name} contains the labels already: leave out {labels}")))
         }
         (Kind::Svmlight | Kind::Csv, None) => table(kind_of, Name(name), reader, files),
-        (Kind::Npz, None) => archive(Name(name)),
+        (Kind::Npz, None) => arrays::archive(Name(name)),
         (_, None) => Err(Error::told(format!(
             "{name} contains no labels: give a file of them too, as {name},LABELS"
         ))),
@@ -350,32 +365,18 @@ fn read<T: Element>(names: &str, files: &Files) -> Result<Table<T>, Error> {
             let features = rows(kind_of, Name(name), reader, true)?;
             let mut reader = open(&labels)?;
             let begins = reader.fill_buf().map_err(|e| Name(&labels).unreadable(&e))?;
-            let found = rows(kind(&labels, begins), Name(&labels), reader, false)?;
-            pair(features, Name(&labels), found)
+            let found = match kind(&labels, begins) {
+                Kind::Npy => {
+                    let mut bytes = Vec::new();
+                    let read = reader.read_to_end(&mut bytes);
+                    read.map_err(|e| Name(&labels).unreadable(&e))?;
+                    arrays::labels(Name(&labels), &bytes)?
+                }
+                kind => arrays::numbers(rows(kind, Name(&labels), reader, false)?),
+            };
+            arrays::pair(features, Name(&labels), found)
         }
     }
-}
-
-/// Makes a table from the arrays `X` and `y` of an archive.
-fn archive<T: Element>(name: Name) -> Result<Table<T>, Error> {
-    let told = |why: String| name.told("", why);
-    let file = File::open(name.0).map_err(|e| name.unreadable(&e))?;
-    let mut arrays = npz::read(file, u64::MAX).map_err(told)?;
-    let names: Vec<_> = arrays.iter().map(|(name, _)| name.clone()).collect();
-    let mut take = |wanted: &str| {
-        let place = arrays.iter().position(|(name, _)| name.eq_ignore_ascii_case(wanted));
-        let place =
-            place.ok_or_else(|| told(format!("no array {wanted}, it has {}", names.join(", "))));
-        Ok(arrays.swap_remove(place?).1)
-    };
-    pair(of_numpy(name, take("X")?)?, name, of_numpy(name, take("y")?)?)
-}
-
-fn of_numpy<T: Element>(name: Name, array: npy::Matrix) -> Result<Rows<T>, Error> {
-    let npy::Matrix { rows, cols, values } = array;
-    let element = |(i, value): (usize, f64)| name.element(|| format!(" value {i}"), value);
-    let values = values.into_iter().enumerate().map(element);
-    Ok(Rows { count: rows, cols, values: values.collect::<Result<Vec<T>, _>>()? })
 }
 
 /// Reads a table from a file that contains both features and labels.
@@ -405,29 +406,9 @@ fn rows<T: Element>(
 ) -> Result<Rows<T>, Error> {
     match kind {
         Kind::Idx => idx::read(name, reader, scaled),
-        Kind::Npy => of_numpy(name, npy::read(reader).map_err(|why| name.told("", why))?),
+        Kind::Npy => arrays::of_numpy(name, npy::read(reader).map_err(|why| name.told("", why))?),
         _ => Err(Error::told(format!("{} is a file of samples, not an array of labels", name.0))),
     }
-}
-
-/// Makes a table from an array of features and one of labels.
-fn pair<T: Element>(
-    features: Rows<T>,
-    label_name: Name,
-    labels: Rows<f64>,
-) -> Result<Table<T>, Error> {
-    let counted = |n: usize, what| counted(n as u64, what);
-    let why = match (labels.count, labels.cols) {
-        (0, _) if features.count == 0 => "no samples".to_owned(),
-        (n, 1) if n == features.count => {
-            let labels = labels.values.into_iter().map(|value| Label::Number(value + 0.0));
-            let (features, labels) = (Features::Dense(features.values), labels.collect());
-            return Ok(Table { features, labels, notes: Vec::new() });
-        }
-        (n, 1) => format!("{} for {}", counted(n, "label"), counted(features.count, "sample")),
-        (n, cols) => format!("an array of {n}x{cols} labels, where each sample has one"),
-    };
-    Err(label_name.told("", why))
 }
 
 #[cfg(test)]

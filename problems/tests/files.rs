@@ -165,6 +165,57 @@ fn arrays_of_other_types_and_shapes() {
     archive.finish().unwrap();
     let both = both.display().to_string();
     assert_eq!(read(&whole(&both)).0, expected);
+    // Labels that are texts, beside the same features: names in either byte order, and numbers.
+    let texts = |descr: &str, texts: [&str; 3], bytes: fn(u32) -> [u8; 4]| {
+        let padded =
+            texts.iter().flat_map(|text| text.chars().map(u32::from).chain([0; 3]).take(3));
+        array(descr, "(3,)", &padded.flat_map(bytes).collect::<Vec<_>>())
+    };
+    for (descr, words, bytes) in [
+        ("<U3", ["ant", "b\u{fc}", "ant"], u32::to_le_bytes as fn(u32) -> [u8; 4]),
+        (">U3", ["ant", "b\u{fc}", "ant"], u32::to_be_bytes),
+        ("<U3", ["2", "10", "2.0"], u32::to_le_bytes),
+    ] {
+        let labels = put(&folder, "labels.npy", texts(descr, words, bytes));
+        let (rows, notes) = read(&whole(&format!("{pixels},{labels}")));
+        assert_eq!(rows, expected, "{words:?}");
+        let named = notes.iter().any(|note| note == "labels.npy: 2 classes: ant, b\u{fc}");
+        assert_eq!(named, words[0] == "ant", "{notes:?}");
+    }
+    let archived = |labels: Vec<u8>| {
+        let path = folder.path().join("texts.npz");
+        let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
+        for (name, bytes) in [("X.npy", fs::read(&pixels).unwrap()), ("y.npy", labels)] {
+            archive.start_file(name, SimpleFileOptions::default()).unwrap();
+            archive.write_all(&bytes).unwrap();
+        }
+        archive.finish().unwrap();
+        whole(&path.display().to_string())
+    };
+    let names = ["ant", "b", "ant"];
+    assert_eq!(read(&archived(texts("<U3", names, u32::to_le_bytes))).0, expected);
+    for (labels, expected) in [
+        (
+            texts("<U4", names, u32::to_le_bytes),
+            "texts.npz: 36 bytes, where the header announces 3 texts of 4 characters",
+        ),
+        (
+            texts("<U3", ["ant", "", "b"], u32::to_le_bytes),
+            "texts.npz value 1: found label \"\", expected a finite number or a name",
+        ),
+        (array("<U1", "(3,)", &[255; 12]), "texts.npz: texts that are no Unicode"),
+        (
+            array("<U1", "(1, 3)", &[0; 12]),
+            "texts.npz: texts of shape (1, 3), where each sample has one",
+        ),
+        (
+            array("|O", "(3,)", &[0; 12]),
+            "texts.npz: dtype '|O' is not supported; labels are numbers or texts of dtype U, which y.astype(str) makes of others",
+        ),
+    ] {
+        let why = load::<f64>(&archived(labels), 0).unwrap_err().to_string();
+        assert!(why.ends_with(expected), "{why}");
+    }
     let mut only = ZipWriter::new(fs::File::create(&both).unwrap());
     only.start_file("data.npy", SimpleFileOptions::default()).unwrap();
     npy::write(&mut only, [1, 1], [0.5]).unwrap();

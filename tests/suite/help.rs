@@ -64,6 +64,11 @@ fn help_fits_has_headings_and_its_examples_run() {
         }
     }
     assert!(examples > 15, "{examples}");
+    let (_, help, _) = run("gradient --help", folder.path());
+    let text = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = "/ primal is this time divided by that of the inner loop and the outer loss alone; for loops of a few \
+                milliseconds it is noisy: give --repeat 20.";
+    assert!(text.contains(told), "{help}");
 }
 
 /// Each setting has a line that explains it, and the text after "Example:" is valid.

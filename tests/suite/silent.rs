@@ -354,7 +354,7 @@ fn losses_beyond_reason_are_told() {
 #[test]
 fn a_spill_error_names_its_folder() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hypertape"));
-    command.args(["gradient", "quadratic", "--schedule", "disk:ram=1,disk=2"]);
+    command.args(["gradient", "w3", "--schedule", "disk:ram=1,disk=90"]);
     let output = command.env("TMPDIR", "/nowhere").output().unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(
@@ -467,4 +467,93 @@ fn a_result_whose_evaluation_diverges_carries_a_warning() {
     // The estimates themselves are sound.
     let (_, out, err) = run(&line.replace("--lr 5", "--lr 0.1"), folder.path());
     assert!(!out.contains("warning: "), "{out} {err}");
+}
+
+/// An option that has no effect is refused or told.
+#[test]
+fn options_without_effect_are_told() {
+    let table = lines(|i| format!("{},{},{}", i % 7, i % 5, (3 * i) % 11));
+    let folder = folder(&[("t.csv", &table), ("v.csv", &table), ("a.svm", "0 1:1\n1 1:2\n")]);
+    let at = |text: &str| text.replace("{}", folder.path().to_str().unwrap());
+    for (line, expected) in [
+        (
+            format!("gradient ridge {ON} --data-seed 3"),
+            "--data-seed: the data of 'ridge' is fixed, as all samples of its three files are used",
+        ),
+        (
+            "gradient digits-fewshot --train {}/none --split 1,2,3".to_owned(),
+            "--split: digits-fewshot takes images from --train alone",
+        ),
+        (
+            "gradient text --train {}/a.svm --delimiter ;".to_owned(),
+            "--delimiter separates the columns of a CSV file, and {}/a.svm is none",
+        ),
+        (
+            "gradient ridge --train {}/t.csv --zero-based".to_owned(),
+            "--zero-based counts the indices of an svmlight file, and {}/t.csv is none",
+        ),
+        (
+            "plan ridge --schedule constant".to_owned(),
+            "--schedule: plan compares all schedules, expected none",
+        ),
+        (
+            "plan ridge --save {}/s".to_owned(),
+            "--save: plan writes no files, expected --json and a file for its output",
+        ),
+        (
+            "check ridge --tolerance 1e-3".to_owned(),
+            "--tolerance: check takes every step of --steps and stores every state, expected none",
+        ),
+        (
+            "run ridge --iterations 1 --save-every 3".to_owned(),
+            "--save-every: found neither --save nor --resume DIR, expected one",
+        ),
+    ] {
+        let (status, _, err) = run(&line, folder.path());
+        assert_eq!((status, err), (2, format!("error: {}\n", at(expected))), "{line}");
+    }
+    for (line, expected) in [
+        (
+            "run ridge --iterations 2 --repeat 3",
+            "note: the 3 runs have the same result, as no seed has an effect on it\n",
+        ),
+        (
+            "gradient quadratic --estimator forward --schedule binomial:c=2",
+            "note: --schedule binomial:c=2 does nothing for forward\n",
+        ),
+        (
+            "gradient quadratic --schedule disk:ram=1,disk=2",
+            "note: exact takes 64.5 KiB of memory under disk:ram=1,disk=2, more than the 6.1 KiB of store-all, because \
+             the buffers of the file take more than the states in it\n",
+        ),
+    ] {
+        let (status, _, err) = run(line, folder.path());
+        assert_eq!((status, err.as_str()), (0, expected), "{line}");
+    }
+    // Each run draws its own training samples from the file.
+    let (status, out, err) =
+        run("run ridge --train {}/t.csv --lr 0.01 --iterations 2 --repeat 3", folder.path());
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.lines().nth(2).unwrap().contains(" ± "), "{out}");
+    let seed = |seed: u64| {
+        let line = format!("gradient ridge --train {{}}/t.csv --lr 0.01 --data-seed {seed}");
+        row(&line, folder.path())["loss"].as_f64().unwrap()
+    };
+    assert!(seed(0) != seed(1));
+}
+
+/// Numbers to predict are not classes.
+#[test]
+fn a_class_for_every_sample_is_refused() {
+    let measured = folder(&[("t.csv", &lines(|i| format!("{i},{}", 0.5 + i as f64)))]);
+    let whole = folder(&[("t.csv", &lines(|i| format!("{i},{}", 100 + i)))]);
+    for (folder, ends) in [(&measured, "0.5 to 39.5"), (&whole, "100 to 139")] {
+        let (status, _, err) = run("gradient digits-penalty --train {}/t.csv", folder.path());
+        let expected = format!(
+            "error: {}/t.csv: each of the 40 samples has a label of its own, from {ends}, so that no class can be \
+             learned; for numbers to predict take a problem of regression, such as ridge, and for classes another column\n",
+            folder.path().display()
+        );
+        assert_eq!((status, err), (2, expected));
+    }
 }

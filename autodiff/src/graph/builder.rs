@@ -33,7 +33,7 @@ const SMALL: usize = 64;
 /// let w = builder.input("w", Shape::column(5))?;
 /// let product = Op::Matmul { left_transposed: false, right_transposed: false };
 /// let error = builder.push(product, &[x, w]).unwrap_err().to_string();
-/// assert_eq!(error, "node 2: matmul: shapes 3x4 and 5x1 do not match");
+/// assert_eq!(error, "node 2, matmul: shapes 3x4 and 5x1 do not match");
 /// # Ok::<(), hypertape_autodiff::graph::GraphError>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -87,9 +87,10 @@ impl<T: Element> Builder<T> {
     /// Returns [`GraphError`] if the number of values is not that of `shape`.
     pub fn constant(&mut self, shape: Shape, values: &[T]) -> Result<usize, GraphError> {
         if values.len() != shape.len() {
-            let what = format!("a constant of shape {shape}");
-            let (found, expected) = (format!("{} values", values.len()), shape.len().to_string());
-            return Err(GraphError::invalid(what, found, expected));
+            let (node, operation) = (self.nodes.len(), "constant".to_owned());
+            let found = format!("{} values", values.len());
+            let expected = format!("{} for shape {shape}", shape.len());
+            return Err(GraphError::Operand { node, operation, found, expected });
         }
         let mut key = format!("constant {shape}");
         for value in values {
@@ -217,9 +218,10 @@ impl<T: Element> Builder<T> {
 
     fn add(&mut self, op: Op, of: &[usize], shape: Shape, rows: bool) -> Result<usize, GraphError> {
         if u32::try_from(shape.len()).is_err() {
-            let what = format!("node {}: {}", self.nodes.len(), op.name());
-            let expected = format!("{} entries or fewer", u32::MAX);
-            return Err(GraphError::invalid(what, format!("shape {shape}"), expected));
+            let (node, operation) = (self.nodes.len(), op.name().to_owned());
+            let (found, expected) =
+                (format!("shape {shape}"), format!("{} entries or fewer", u32::MAX));
+            return Err(GraphError::Operand { node, operation, found, expected });
         }
         if self.nodes.len() == MOST_NODES {
             return Err(GraphError::invalid("nodes", "more", format!("{MOST_NODES} or fewer")));

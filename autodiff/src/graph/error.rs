@@ -16,7 +16,8 @@ pub enum GraphError {
         /// The fault that its evaluation would raise.
         fault: Fault,
     },
-    /// An operation has the wrong number of operands, or an operand that does not come before it.
+    /// An operation has the wrong number of operands or values, too large a result, or an operand that does not come before
+    /// it.
     Operand {
         /// Number of the node.
         node: usize,
@@ -53,9 +54,9 @@ impl GraphError {
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Operation { node, fault } => write!(f, "node {node}: {fault}"),
+            Self::Operation { node, fault } => write!(f, "node {node}, {fault}"),
             Self::Operand { node, operation, found, expected } => {
-                write!(f, "node {node}: {operation}: found {found}, expected {expected}")
+                write!(f, "node {node}, {operation}: found {found}, expected {expected}")
             }
             Self::Invalid { what, found, expected } => {
                 write!(f, "{what}: found {found}, expected {expected}")

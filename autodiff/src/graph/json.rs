@@ -180,7 +180,9 @@ impl<T: Element> Graph<T> {
         }
         let mut places = Vec::with_capacity(nodes.len());
         for (i, value) in nodes.into_iter().enumerate() {
-            let mut fields = Fields::new(format!("node {i}"), value, &lists)?;
+            let op = value["op"].as_str().map(|op| format!(", {}", cut(op).escape_debug()));
+            let what = format!("node {i}{}", op.unwrap_or_default());
+            let mut fields = Fields::new(what, value, &lists)?;
             let made =
                 node(&mut builder, &mut fields, &inputs, &places).map_err(|error| at(i, error))?;
             fields.done()?;
@@ -221,7 +223,7 @@ fn node<T: Element>(
     }
     let op = match &name[..] {
         "input" | "constant" if !operands.is_empty() => {
-            return Err(fields.wrong(&name, "operands".to_owned(), "none"));
+            return Err(fields.wrong("of", "operands".to_owned(), "none"));
         }
         "input" => {
             let input: String = fields.take("name")?;

@@ -172,6 +172,12 @@ impl Trouble {
     pub(super) fn new(failure: &str, error: String) -> Self {
         Self { failure: failure.to_owned(), error }
     }
+
+    /// Whether the same cell fails in the same way whenever it is run. Everything else may have been the machine: a limit of
+    /// time or memory, a signal, a full disk, a missing file.
+    pub(super) fn repeats(&self) -> bool {
+        ["diverged", "over budget"].contains(&self.failure.as_str())
+    }
 }
 
 impl From<Failure> for Trouble {

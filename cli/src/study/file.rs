@@ -23,7 +23,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args as Options, FromArgMatches};
 use indexmap::IndexMap;
 use toml::Spanned;
@@ -313,6 +313,13 @@ impl Item {
     }
 }
 
+/// The key of an option that the parser names, such as `--data-seed <S>`.
+fn key_of(option: &str) -> String {
+    let option = option.trim_start_matches('-');
+    let name = option.split([' ', '=']).next().unwrap_or(option);
+    if name == "seed" { "seeds".to_owned() } else { name.replace('-', "_") }
+}
+
 /// One value for each key of a grid.
 struct Chosen<'a> {
     source: &'a Source<'a>,
@@ -369,12 +376,25 @@ impl<'a> Chosen<'a> {
 
     /// Translates an error of the parser into the terms of the file.
     fn parsed(&self, error: &clap::Error) -> Failure {
-        let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        let keys = |kind| -> Vec<String> {
+            match error.get(kind) {
+                Some(ContextValue::String(option)) => vec![key_of(option)],
+                Some(ContextValue::Strings(options)) => options.iter().map(|o| key_of(o)).collect(),
+                _ => Vec::new(),
+            }
+        };
+        let (keys, others) = (keys(ContextKind::InvalidArg), keys(ContextKind::PriorArg));
+        let Some(key) = keys.first() else {
             return self.source.on(self.line, error.to_string().lines().next().unwrap_or_default());
         };
-        let option = option.trim_start_matches('-');
-        let option = option.split([' ', '=']).next().unwrap_or(option).replace('-', "_");
-        let key = if option == "seed" { "seeds" } else { &option };
+        if error.kind() == ErrorKind::MissingRequiredArgument {
+            return self
+                .on(key, "missing, expected beside the other keys of this grid that need it");
+        }
+        if let Some(other) = others.first() {
+            let why = "in the same grid, expected only one of them in a cell; give each a grid of its own";
+            return self.on(key, format!("found {key} and {other} {why}"));
+        }
         let why = match (error.get(ContextKind::ValidValue), std::error::Error::source(error)) {
             (Some(ContextValue::Strings(all)), _) => format!("expected one of {}", all.join(", ")),
             (_, Some(why)) => why.to_string(),

@@ -77,16 +77,34 @@ impl Line<'_> {
         })
     }
 
-    /// Returns the slope of the least-squares line through the logarithms.
-    fn exponent(&self, unit: Unit) -> f64 {
-        let points = || self.costs(unit).map(|(size, [_, cost, _], _)| (size.ln(), cost.ln()));
-        let n = points().count() as f64;
-        let (x, y) = points().fold((0.0, 0.0), |(x, y), (a, b)| (x + a / n, y + b / n));
-        let (above, below) = points().fold((0.0, 0.0), |(above, below), (a, b)| {
-            (above + (a - x) * (b - y), below + (a - x).powi(2))
-        });
-        above / below
+    /// Returns the slope of the least-squares line through the logarithms, with its standard error unless there are only
+    /// two points, through which every line goes.
+    fn exponent(&self, unit: Unit, digits: usize) -> String {
+        let points = self.costs(unit).map(|(size, [_, cost, _], _)| [size, cost]).collect();
+        match slope(points) {
+            (slope, None) => format!("{} (two points, no error)", significant(slope, digits)),
+            (slope, Some(error)) => {
+                format!("{} ± {}", significant(slope, digits), significant(error, 2))
+            }
+        }
     }
+}
+
+/// Returns the slope of the least-squares line through the logarithms of points, and its standard error if there are more
+/// than two points.
+fn slope(mut points: Vec<[f64; 2]>) -> (f64, Option<f64>) {
+    // Relative to the first point, so that equal costs have a slope of exactly 0.
+    let (first, n) = (points[0], points.len() as f64);
+    for point in &mut points {
+        *point = [0, 1].map(|k| (point[k] / first[k]).ln());
+    }
+    let [x, y] = [0, 1].map(|k| points.iter().map(|p| p[k]).sum::<f64>() / n);
+    let sum =
+        |of: &dyn Fn(f64, f64) -> f64| points.iter().map(|[a, b]| of(a - x, b - y)).sum::<f64>();
+    let below = sum(&|a, _| a * a);
+    let slope = sum(&|a, b| a * b) / below;
+    let error = (sum(&|a, b| (b - slope * a).powi(2)) / (n - 2.0) / below).sqrt();
+    (slope, (points.len() > 2).then_some(error))
 }
 
 /// Makes a table with one row per line.
@@ -100,8 +118,8 @@ pub(super) fn table(lines: &[Line]) -> Table {
         ("of", &|line| line.label.clone()),
         (">from", &|line| end(line, f64::min)),
         (">to", &|line| end(line, f64::max)),
-        (">exponent of time", &|line| significant(line.exponent(Unit::Seconds), 3)),
-        (">exponent of bytes", &|line| significant(line.exponent(Unit::Bytes), 3)),
+        (">exponent of time", &|line| line.exponent(Unit::Seconds, 3)),
+        (">exponent of bytes", &|line| line.exponent(Unit::Bytes, 3)),
     ];
     Table::of(lines, columns)
 }
@@ -112,7 +130,7 @@ pub(super) fn figures(lines: &[Line]) -> Vec<Figure> {
     let both = |of| [(of, "time", Unit::Seconds), (of, "bytes", Unit::Bytes)];
     let figure = |(of, cost, unit): (&str, &str, Unit)| {
         let points = lines.iter().filter(|line| line.of == of).flat_map(|line| {
-            let name = format!("{}: {}", line.label, significant(line.exponent(unit), 2));
+            let name = format!("{}: {}", line.label, line.exponent(unit, 2));
             line.costs(unit).map(move |(size, cost, _)| {
                 let text = format!("{size} {of}: {}", unit.text(cost[1]));
                 (name.clone(), point(size, cost, text))
@@ -123,4 +141,21 @@ pub(super) fn figures(lines: &[Line]) -> Vec<Figure> {
         figure(&format!("{of}-{cost}"), "growth", &what, axes, series(Kind::Line, points))
     };
     sizes.into_iter().flat_map(both).map(figure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The logarithms are 0, 1, 2 and 0, 1, 3: the slope is 3/2, and residuals of 1/6, -1/3, 1/6 have the error
+    /// sqrt(1/6 / 1 / 2).
+    #[test]
+    fn slopes_have_errors_from_three_points_on() {
+        let points = |logs: &[[f64; 2]]| logs.iter().map(|p| p.map(f64::exp)).collect();
+        let (found, error) = slope(points(&[[0.0, 0.0], [1.0, 1.0], [2.0, 3.0]]));
+        assert!((found - 1.5).abs() < 1e-15, "{found}");
+        assert!((error.unwrap() - (1.0 / 12.0_f64).sqrt()).abs() < 1e-15, "{error:?}");
+        assert_eq!(slope(points(&[[0.0, 5.0], [1.0, 5.0], [3.0, 5.0]])), (0.0, Some(0.0)));
+        assert_eq!(slope(vec![[8.0, 3.0], [64.0, 24.0]]).1, None);
+    }
 }

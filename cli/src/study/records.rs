@@ -75,6 +75,13 @@ pub(super) struct Recorded {
     pub(super) origin: Origin,
 }
 
+impl Recorded {
+    /// Whether the cell would have the same outcome if it was run again.
+    fn stays(&self) -> bool {
+        self.outcome.as_ref().map_or_else(Trouble::repeats, |_| true)
+    }
+}
+
 /// The records of a study: one slot per cell, in the order of the grid.
 #[derive(Debug)]
 pub(super) struct Records {
@@ -167,6 +174,13 @@ impl Records {
     pub(super) fn spared(&self, cells: &[Cell], among: &[usize]) -> Result<usize, Failure> {
         let left = among.iter().filter(|&&i| self.slots[i].is_none()).count();
         Ok(left - self.missing(cells, among)?.len())
+    }
+
+    /// Removes the failures among `among` that need not repeat, so that their cells are missing, and returns these. The file
+    /// keeps them until the next result is added.
+    pub(super) fn forget_failures(&mut self, among: &[usize]) -> HashSet<usize> {
+        let forget = |i: &usize| self.slots[*i].take_if(|recorded| !recorded.stays()).is_some();
+        among.iter().copied().filter(forget).collect()
     }
 
     /// Adds a result and replaces the file.
@@ -290,7 +304,7 @@ pub(super) fn merge(
     }
     let mut made = Records::open(out, &study, &out.join("study.toml"))?;
     for (i, (place, mine)) in made.slots.iter_mut().zip(merged.slots).enumerate() {
-        let both = place.as_ref().zip(mine.as_ref());
+        let both = place.as_ref().filter(|old| old.stays()).zip(mine.as_ref());
         if let Some(key) = both.and_then(|(old, new)| difference(&old.line, &new.line)) {
             let (cell, out) = (i + 1, out.display());
             let why = format!("cell {cell} is already in {out}, with another {key}");

@@ -68,7 +68,7 @@ pub(crate) fn read<T: Element>(
         }
         for (i, field) in row.iter().enumerate() {
             if i == place {
-                labels.push(name.label(line, field)?);
+                labels.push(name.label(format_args!(":{line}"), field)?);
             } else {
                 let number = number(field).ok_or_else(|| {
                     let column = i + 1;

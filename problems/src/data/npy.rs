@@ -195,15 +195,15 @@ fn half(bits: u16) -> f64 {
 }
 
 /// The header of an array.
-struct Header {
+pub(super) struct Header {
     /// The dtype as a Python literal.
-    descr: String,
+    pub(super) descr: String,
     fortran_order: bool,
-    shape: Vec<u64>,
+    pub(super) shape: Vec<u64>,
 }
 
 impl Header {
-    fn read(reader: &mut impl Read) -> Result<Self, String> {
+    pub(super) fn read(reader: &mut impl Read) -> Result<Self, String> {
         let mut take = |n: u64| {
             let mut bytes = Vec::new();
             reader.by_ref().take(n).read_to_end(&mut bytes).map(|_| bytes).map_err(told)

@@ -47,6 +47,15 @@ impl<R: Read + Seek> Npz<R> {
         let entry = self.archive.by_index(number).map_err(|e| refused(e.to_string()))?;
         npy::read_at_most(BufReader::new(entry), most).map_err(refused)
     }
+
+    /// Returns the `.npy` file of the array with index `number`.
+    pub(super) fn bytes(&mut self, number: usize) -> Result<Vec<u8>, String> {
+        let refused = |e: String| format!("array {:?}: {e}", self.names[number]);
+        let mut entry = self.archive.by_index(number).map_err(|e| refused(e.to_string()))?;
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(|e| refused(e.to_string()))?;
+        Ok(bytes)
+    }
 }
 
 /// Reads all arrays of an archive, in its order. An array of more than `most` values is refused by its header.

@@ -207,14 +207,14 @@ impl Name<'_> {
     }
 
     /// Parses `text` as a label, which is a finite number (0 and -0 are the same) or a name.
-    pub(crate) fn label(self, line: u64, text: &str) -> Result<Label, Error> {
+    pub(crate) fn label(self, place: impl Display, text: &str) -> Result<Label, Error> {
         let text = text.trim();
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Label::Number(number + 0.0)),
             Err(_) if !text.is_empty() => Ok(Label::Name(text.into())),
             _ => {
                 let found = format!("label {text:?}");
-                Err(self.wrong(format_args!(":{line}"), found, "a finite number or a name"))
+                Err(self.wrong(place, found, "a finite number or a name"))
             }
         }
     }

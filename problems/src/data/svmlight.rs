@@ -26,7 +26,7 @@ pub(crate) fn read<T: Element>(name: Name, reader: impl BufRead) -> Result<Table
             let why = format!("the row has {has} it begins with {begins}: one label is needed");
             return Err(name.told(at(), why));
         }
-        labels.push(name.label(line, label)?);
+        labels.push(name.label(format_args!(":{line}"), label)?);
         let mut least = 0;
         for field in fields {
             let Some((index, value)) = field.split_once(':') else {

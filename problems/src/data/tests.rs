@@ -240,6 +240,8 @@ fn files_become_sets() {
     let text = dir.put("notes.txt", b"");
     let one_class = dir.put("one.svm", b"1 1:1\n1 1:2\n");
     let regression: Vec<String> = (0..5000).map(|i| format!("{i},{i}.5")).collect();
+    let twice = regression.join("\n") + "\n" + &regression[0];
+    let twice = dir.put("twice.csv", twice.as_bytes());
     let regression = dir.put("reals.csv", regression.join("\n").as_bytes());
     let train = |train: String| Files { train, ..Files::default() };
     let cases = [
@@ -259,7 +261,8 @@ fn files_become_sets() {
         (train(format!("{images},{one_class}")), "one.svm is a file of samples, not an array"),
         (train(text), "notes.txt: no samples"),
         (train(one_class), "one.svm: every label is "),
-        (train(regression), "5000 different labels"),
+        (train(twice), "twice.csv: 5000 different labels, at most 4096 are classes"),
+        (train(regression), "each of the 5000 samples has a label of its own, from 0.5 to 4999.5"),
         (train("/nowhere/a.csv".into()), "cannot read /nowhere/a.csv: "),
     ];
     for (files, expected) in cases {
@@ -272,16 +275,18 @@ fn files_become_sets() {
 #[test]
 fn each_sample_has_one_label() {
     let rows = |[count, cols]: [usize; 2]| Rows { count, cols, values: vec![0.0; count * cols] };
+    let pair = |features, labels| {
+        arrays::pair::<f64>(rows(features), Name("f"), arrays::numbers(rows(labels)))
+    };
     for (features, labels, expected) in [
         ([0, 2], [0, 1], "f: no samples"),
         ([80, 2], [50, 1], "f: 50 labels for 80 samples"),
         ([1, 2], [0, 1], "f: 0 labels for 1 sample"),
         ([80, 2], [1, 80], "f: an array of 1x80 labels, where each sample has one"),
     ] {
-        let refused = pair::<f64>(rows(features), Name("f"), rows(labels)).unwrap_err();
-        assert_eq!(refused.to_string(), expected);
+        assert_eq!(pair(features, labels).unwrap_err().to_string(), expected);
     }
-    assert_eq!(pair::<f64>(rows([3, 2]), Name("f"), rows([3, 1])).unwrap().labels.len(), 3);
+    assert_eq!(pair([3, 2], [3, 1]).unwrap().labels.len(), 3);
 }
 
 #[test]

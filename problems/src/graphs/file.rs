@@ -161,12 +161,13 @@ impl Text {
         if version != VERSION {
             return Err(format!("a problem: found version {version}, expected version {VERSION}"));
         }
-        let [init, inner, outer, test] = ["init", "inner", "outer", "test"].map(|name| {
+        let graphs = [("init", ""), ("inner", " loss"), ("outer", " loss"), ("test", " loss")];
+        let [init, inner, outer, test] = graphs.map(|(name, what)| {
             if !top.has(name) {
                 return Ok(None);
             }
             let graph = top.any(name).and_then(Graph::from_json);
-            graph.map(Some).map_err(|e| format!("{name}: {e}"))
+            graph.map(Some).map_err(|e| format!("{name}{what}, {e}"))
         });
         let needed = |name: &str, graph: Option<_>| {
             graph.ok_or_else(|| format!("a problem: found no {name:?}, expected one"))

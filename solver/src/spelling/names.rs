@@ -40,7 +40,8 @@ pub fn find_by_name<'a, I>(
 
 /// Suggests the nearest of `names` if at most half of its letters differ, and otherwise lists all of them.
 pub(crate) fn hint(name: &str, names: &[&str]) -> String {
-    let share = |other: &&&str| distance(name, other) as f64 / name.len().max(other.len()) as f64;
+    let lower = name.to_lowercase();
+    let share = |other: &&&str| distance(&lower, other) as f64 / name.len().max(other.len()) as f64;
     match names.iter().min_by(|a, b| share(a).total_cmp(&share(b))) {
         Some(nearest) if share(&nearest) <= 0.5 => format!("did you mean {nearest}?"),
         _ if names.len() == 1 => format!("expected {}", names[0]),
@@ -76,6 +77,7 @@ mod tests {
         );
         assert_eq!(hint("xyz", &["ufom", "cg"]), "expected one of ufom, cg");
         assert_eq!(hint("heavy", &["adam", "heavy-ball"]), "did you mean heavy-ball?");
+        assert_eq!(hint("SGD", &["sgd", "momentum", "adam"]), "did you mean sgd?");
         // An abbreviation is completed.
         assert_eq!(hint("stoc", &["stocbio", "cg"]), "did you mean stocbio?");
         assert_eq!(hint("10", &["c"]), "expected c");
