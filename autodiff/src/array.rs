@@ -44,6 +44,7 @@ pub(crate) mod operators;
 pub(crate) mod orthogonal;
 pub(crate) mod primitives;
 pub(crate) mod rules;
+mod shaped;
 pub(crate) mod tape;
 pub(crate) mod tensor;
 pub(crate) mod var;

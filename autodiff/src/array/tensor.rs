@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use crate::arena::{Arena, Form, Shaped, filled};
+use crate::arena::{Arena, Form, filled};
 use crate::array::element::Element;
 use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::fold;
@@ -12,6 +12,7 @@ use crate::array::kernels::product::pack::places;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::array::primitives::{Primitives, ProductForm, SELECT};
+use crate::array::shaped::Shaped;
 use crate::array::{Array, List, Side, operators};
 use crate::custom::{Custom, Product};
 use crate::fault::{Fault, expect_length};
