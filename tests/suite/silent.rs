@@ -523,7 +523,7 @@ fn options_without_effect_are_told() {
         ),
         (
             "gradient quadratic --schedule disk:ram=1,disk=2",
-            "note: exact takes 64.5 KiB of memory under disk:ram=1,disk=2, more than the 6.1 KiB of store-all, because \
+            "note: exact takes 64.5 KiB of memory under disk:ram=1,disk=2, more than the 5.6 KiB of store-all, because \
              the buffers of the file take more than the states in it\n",
         ),
     ] {

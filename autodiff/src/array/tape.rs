@@ -373,6 +373,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     }
                 }
             }
+            // The square of an array: both parts are equal, and their sum is exact.
+            Op::Bilinear { of: [Some(of), Some(same)], a, f: Bilinear::Dot, .. } if of == same => {
+                give(of, Some((c * 2.0) * near(a)));
+            }
             Op::Bilinear { of, a, b, f } => {
                 if let Some(of) = of[0] {
                     give(of, Some(f.part(true, c, near(b))));
