@@ -322,6 +322,7 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
     }
 
     /// Adds the contributions of a record with adjoint `c` to the adjoints of its operands.
+    #[expect(clippy::too_many_lines, reason = "one arm per operation")]
     fn pull(&mut self, node: &Node<'a, A, T>, c: A) {
         let (here, arena) = (node.id.wanted, self.arena);
         // Tangents that were moved up already stay in their places.
