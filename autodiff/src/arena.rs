@@ -369,10 +369,10 @@ impl Arena {
     /// Returns the form of the results of operations that raised a fault.
     #[cold]
     pub(crate) fn faulty(&self) -> &Form {
-        let here = Cell::new(NonNull::from(self));
-        let made = || Box::new(Form { shape: Shape::EMPTY, arena: here.clone() });
+        let here = NonNull::from(self);
+        let made = || Box::new(Form { shape: Shape::EMPTY, arena: Cell::new(here) });
         let form = self.forms.faulty.get_or_init(made);
-        form.arena.swap(&here);
+        form.arena.set(here);
         form
     }
 }

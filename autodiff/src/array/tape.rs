@@ -322,7 +322,6 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
     }
 
     /// Adds the contributions of a record with adjoint `c` to the adjoints of its operands.
-    #[expect(clippy::too_many_lines, reason = "one arm per operation")]
     fn pull(&mut self, node: &Node<'a, A, T>, c: A) {
         let (here, arena) = (node.id.wanted, self.arena);
         // Tangents that were moved up already stay in their places.
@@ -361,17 +360,15 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                     }
                 }
             }
-            Op::Product { of, a, b, transposed: [ta, tb], onto } => {
-                if let Some(of) = of[2] {
+            Op::Product { of: [left, right, added], a, b, transposed: [ta, tb], onto } => {
+                if let Some(of) = added {
                     give(of, Some(c.sum_to(onto)));
                 }
-                let left = (of[0], Side::Right, (near(b), !tb), ta);
-                let right = (of[1], Side::Left, (near(a), !ta), tb);
-                for (of, side, other, flipped) in [left, right] {
-                    if let Some(of) = of {
-                        let all = of.wanted == Wanted::All;
-                        self.add(of, factor_adjoint(c, side, other, flipped, all));
-                    }
+                let left = left.map(|of| (of, Side::Right, (near(b), !tb), ta));
+                let right = right.map(|of| (of, Side::Left, (near(a), !ta), tb));
+                for (of, side, other, flipped) in left.into_iter().chain(right) {
+                    let all = of.wanted == Wanted::All;
+                    self.add(of, factor_adjoint(c, side, other, flipped, all));
                 }
             }
             // The square of an array: both parts are equal, and their sum is exact.
@@ -379,11 +376,10 @@ impl<'a, T: Element, A: Array<'a, Elem = T>> Sweep<'a, A, T> {
                 give(of, Some((c * 2.0) * near(a)));
             }
             Op::Bilinear { of, a, b, f } => {
-                if let Some(of) = of[0] {
-                    give(of, Some(f.part(true, c, near(b))));
-                }
-                if let Some(of) = of[1] {
-                    give(of, Some(f.part(false, c, near(a))));
+                for (of, first, other) in [(of[0], true, b), (of[1], false, a)] {
+                    if let Some(of) = of {
+                        give(of, Some(f.part(first, c, near(other))));
+                    }
                 }
             }
             Op::Linear { of, f, from } => {
