@@ -350,3 +350,58 @@ fn equal_passes_use_equal_bytes() {
         Ok(())
     });
 }
+
+/// The sum of one of the functions whose slopes have a tail.
+#[derive(Clone, Copy, Debug)]
+enum Tailed {
+    Tanh,
+    Sigmoid,
+    Softplus,
+}
+
+impl<T: Element> Function<T> for Tailed {
+    fn eval<'a, A: Array<'a, Elem = T>>(&'a self, x: &[A]) -> A {
+        match self {
+            Self::Tanh => x[0].tanh(),
+            Self::Sigmoid => x[0].sigmoid(),
+            Self::Softplus => x[0].softplus(),
+        }
+        .sum()
+    }
+}
+
+#[test]
+fn entries_in_a_tail_do_not_depend_on_others() {
+    // An array has some entries in the tail: none, a few, or most.
+    let entry = (0.0..1.0, -6.0..6.0, 9.0..30.0);
+    let entries = (0.0_f64..1.0).prop_map(|share| if share < 0.3 { 0.0 } else { share * share });
+    let lengths = select(&[1_usize, 15, 16, 17, 47, 400, 1023, 1024, 1040, 2500]);
+    let input = (lengths, entries).prop_flat_map(|(len, share)| {
+        let entry =
+            entry.clone().prop_map(move |(at, near, far)| if at < share { far } else { near });
+        (vec(entry, len), vec(-1.0..1.0_f64, len))
+    });
+    run(60, &input, |(x, v)| {
+        for f in [Tailed::Tanh, Tailed::Sigmoid, Tailed::Softplus] {
+            let slopes = |x: &[f64], v: &[f64]| {
+                let [mut gradient, mut product] =
+                    [vec![f64::NAN; x.len()], vec![f64::NAN; x.len()]];
+                let shapes = [Shape::new(1, u32::try_from(x.len()).unwrap())];
+                Workspace::new().hvp(&f, &shapes, x, v, &mut gradient, &mut product).unwrap();
+                [gradient, product]
+            };
+            let together = slopes(&x, &v);
+            for i in 0..x.len() {
+                let alone = slopes(&x[i..=i], &v[i..=i]);
+                prop_assert_eq!(
+                    [together[0][i], together[1][i]],
+                    [alone[0][0], alone[1][0]],
+                    "{:?} {}",
+                    f,
+                    x[i]
+                );
+            }
+        }
+        Ok(())
+    });
+}

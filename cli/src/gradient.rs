@@ -14,7 +14,7 @@ use crate::{arrays, atomic};
 use hypertape_problems::{Entry, Precision};
 use hypertape_solver::stats::quantile;
 use hypertape_solver::{
-    Breakdown, Call, Cost, Draw, Error, Estimate, Estimator, Params, Report, Share, mean_loss, norm,
+    Breakdown, Call, Cost, Draw, Error, Estimate, Estimator, Params, Report, Share, norm,
 };
 
 /// The report on one estimator.
@@ -160,7 +160,7 @@ fn measure<T: Precision>(
     let mut last = None;
     for _ in 0..=options.repeat {
         let clock = Instant::now();
-        mean_loss(oracle, inner, x, draw, &mut w)?;
+        T::mean_loss(oracle, inner, x, draw, &mut w)?;
         primal.push(clock.elapsed().as_secs_f64());
         // Each repetition computes the same, from the initial state.
         estimator.set_state(&Params::new())?;

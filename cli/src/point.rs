@@ -320,7 +320,7 @@ impl<T: Precise> Opened<T> {
     /// Measures the bytes and times of the parts of an estimate at the outer point.
     pub(crate) fn profile(&self) -> Result<Profile, Failure> {
         let draw = Draw::new(self.seed, 0);
-        Profile::measure(&self.oracle, &self.inner, &self.x, draw, 5).map_err(Failure::run)
+        T::profile(&self.oracle, &self.inner, &self.x, draw, 5).map_err(Failure::run)
     }
 }
 

@@ -26,7 +26,6 @@ use hypertape_solver::coupling::Coupling;
 use hypertape_solver::stats::moments;
 use hypertape_solver::{
     Cost, Draw, End, InnerLoop, Limits, Observer, Oracle, Params, Record, Run, RunState, Soundness,
-    mean_loss,
 };
 
 /// An evaluated outer point: the result of the run, or a control.
@@ -288,7 +287,7 @@ pub(crate) fn measure<T: Precise>(
     draw: Draw,
     w: &mut Vec<T>,
 ) -> Result<Measured, hypertape_solver::Error> {
-    let loss = mean_loss(oracle, inner, x, draw, w)?.as_f64();
+    let loss = T::mean_loss(oracle, inner, x, draw, w)?.as_f64();
     Ok((loss, oracle.metrics(w, x, inner).iter().map(|m| (m.name, m.value)).collect()))
 }
 

@@ -5,10 +5,9 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use hypertape_autodiff::Element;
-use hypertape_solver::{
-    Error, Estimator, Joint, Observer, Optimiser, Oracle, Record, Run, RunState, SingleLoop,
-};
+use hypertape_solver::{Error, Optimiser, Oracle};
 
+use crate::compiled::Compiled;
 use crate::image_classes::ImageClasses;
 use crate::sets::Sets;
 use crate::setting::Setting;
@@ -129,87 +128,27 @@ impl fmt::Debug for Entry {
     }
 }
 
-/// An element type in which the catalogue opens problems, loads files and runs. The functions are compiled in this crate, with
-/// its optimisations, whatever those of the crate that calls them are.
-pub trait Precision: Element {
+/// An element type in which the catalogue opens problems.
+pub trait Precision: Compiled {
     /// Returns the closure that opens `entry` in this precision.
     ///
     /// # Errors
     /// Returns [`Error::Told`] if the problem does not support this precision.
     fn opener(entry: &Entry) -> Result<&Open<Self>, Error>;
-
-    /// Makes an estimator of an algorithm, as [`Joint`] does.
-    fn joint(algorithm: Box<dyn SingleLoop<Self>>) -> Box<dyn Estimator<Self>>;
-
-    /// Continues a run, as [`Run::observe`] does.
-    ///
-    /// # Errors
-    /// Returns the errors of that function.
-    fn observe(
-        run: &Run<Self>,
-        oracle: &mut Oracle<Self>,
-        estimator: &mut dyn Estimator<Self>,
-        state: &mut RunState<Self>,
-        observers: &mut [&mut dyn Observer<Self>],
-    ) -> Result<Vec<Record>, Error>;
-
-    /// Loads samples, as [`data::load`](crate::data::load) does.
-    ///
-    /// # Errors
-    /// Returns the errors of that function.
-    #[cfg(feature = "data")]
-    fn load(files: &crate::data::Files, seed: u64) -> Result<Sets<Self>, Error>;
-
-    /// Loads images, as [`ImageClasses::from_files`] does.
-    ///
-    /// # Errors
-    /// Returns the errors of that function.
-    #[cfg(feature = "data")]
-    fn load_images(paths: &[std::path::PathBuf], side: u32) -> Result<ImageClasses<Self>, Error>;
 }
 
-macro_rules! precision {
-    ($T:ident, |$entry:ident| $opener:expr) => {
-        impl Precision for $T {
-            fn opener($entry: &Entry) -> Result<&Open<Self>, Error> {
-                $opener
-            }
-
-            fn joint(algorithm: Box<dyn SingleLoop<Self>>) -> Box<dyn Estimator<Self>> {
-                Box::new(Joint::from(algorithm))
-            }
-
-            fn observe(
-                run: &Run<Self>,
-                oracle: &mut Oracle<Self>,
-                estimator: &mut dyn Estimator<Self>,
-                state: &mut RunState<Self>,
-                observers: &mut [&mut dyn Observer<Self>],
-            ) -> Result<Vec<Record>, Error> {
-                run.observe(oracle, estimator, state, observers)
-            }
-
-            #[cfg(feature = "data")]
-            fn load(files: &crate::data::Files, seed: u64) -> Result<Sets<Self>, Error> {
-                crate::data::load(files, seed)
-            }
-
-            #[cfg(feature = "data")]
-            fn load_images(
-                paths: &[std::path::PathBuf],
-                side: u32,
-            ) -> Result<ImageClasses<Self>, Error> {
-                ImageClasses::from_files(paths, side)
-            }
-        }
-    };
+impl Precision for f64 {
+    fn opener(entry: &Entry) -> Result<&Open<Self>, Error> {
+        Ok(&entry.open_f64)
+    }
 }
 
-precision!(f64, |entry| Ok(&entry.open_f64));
-precision!(f32, |entry| {
-    let why = || format!("{} has no precision but f64", entry.name);
-    entry.open_f32.as_ref().ok_or_else(|| Error::told(why()))
-});
+impl Precision for f32 {
+    fn opener(entry: &Entry) -> Result<&Open<Self>, Error> {
+        let why = || format!("{} has no precision but f64", entry.name);
+        entry.open_f32.as_ref().ok_or_else(|| Error::told(why()))
+    }
+}
 
 impl Entry {
     /// Creates a problem in double precision with its default inner `(steps, lr)`, fixed data and no settings. The

@@ -22,6 +22,7 @@
 mod catalogue;
 mod chain;
 mod cleaning;
+mod compiled;
 #[cfg(feature = "data")]
 pub mod data;
 pub mod digits;
@@ -53,6 +54,7 @@ mod targets;
 pub use catalogue::catalogue;
 pub use chain::Chain;
 pub use cleaning::{Cleaning, CleaningSettings};
+pub use compiled::Compiled;
 pub use divergence::{Divergence, Gradients, TwoTasks};
 pub use elastic_net::ElasticNet;
 pub use entry::{Entry, Given, Labels, Made, Open, Precision};

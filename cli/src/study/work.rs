@@ -22,7 +22,7 @@ use hypertape_solver::linear::{Cg, Stop};
 use hypertape_solver::pace::{DISTURBED, pace};
 use hypertape_solver::{
     Draw, Error, Estimate, Estimates, Estimator, Exact, Implicit, InnerLoop, Level, Params, Record,
-    Run, RunState, Samples, find_by_name, mean_loss, norm,
+    Run, RunState, Samples, find_by_name, norm,
 };
 
 /// Answers the request on stdin. When stdin ends, nobody waits for the answer any more, and the process ends as well.
@@ -300,7 +300,7 @@ fn probe<T: Precise>(app: &App, cell: &Cell) -> Result<f64, Trouble> {
         let (mut best, mut forward) = (f64::INFINITY, f64::INFINITY);
         for _ in 0..2 {
             let clock = Instant::now();
-            mean_loss(&mut oracle, &inner, &x, draw, &mut Vec::new())?;
+            T::mean_loss(&mut oracle, &inner, &x, draw, &mut Vec::new())?;
             forward = forward.min(clock.elapsed().as_secs_f64());
             let estimate = estimator.estimate(&mut oracle, &inner, &x, draw, gradient)?;
             best = best.min(estimate.cost.time.as_secs_f64());

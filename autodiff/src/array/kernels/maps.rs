@@ -45,45 +45,82 @@ dispatched! {
     }
 }
 
-/// Number of entries of a function with a tail that are checked together. If none of them is in the tail, its slope is
-/// not computed. The result for an entry depends on that entry alone.
-const BLOCK: usize = 16;
+/// Number of entries of a function with a tail that are checked, and computed, together.
+const GROUP: usize = 16;
 
-/// Returns the entries of a block, padded with zeros.
-#[inline(always)]
-fn padded<T: Number>(part: &[T]) -> [T; BLOCK] {
-    part.first_chunk().copied().unwrap_or_else(|| {
-        let mut all = [T::zero(); BLOCK];
-        all[..part.len()].copy_from_slice(part);
-        all
-    })
+/// Number of entries between two visits to their tail, which find them in the first level of cache.
+const STRETCH: usize = 1024;
+
+/// Places of entries in the tail of a function, collected until there are enough for a loop over vectors.
+struct Places {
+    at: [usize; 2 * GROUP],
+    count: usize,
+}
+
+impl Places {
+    /// Adds the places `first..` of those of a group of `values` that are `wanted`.
+    #[inline(always)]
+    fn add<T: Copy>(&mut self, first: usize, values: &[T], wanted: impl Fn(T) -> bool) {
+        let bit = |(i, &value)| u32::from(wanted(value)) << i;
+        let mut found = match values.first_chunk::<GROUP>() {
+            Some(all) => all.iter().enumerate().map(bit).fold(0, |found, bit| found | bit),
+            None => values.iter().enumerate().map(bit).fold(0, |found, bit| found | bit),
+        };
+        while found != 0 {
+            self.at[self.count % (2 * GROUP)] = first + found.trailing_zeros() as usize;
+            self.count += 1;
+            found &= found - 1;
+        }
+    }
+
+    /// Removes a whole group of places, or what there is at the `end`: the places, and how many there are.
+    #[inline(always)]
+    fn take(&mut self, end: bool) -> Option<([usize; GROUP], usize)> {
+        if self.count < GROUP && (!end || self.count == 0) {
+            return None;
+        }
+        let taken = self.count.min(GROUP);
+        // What fills up a group is computed for nothing, and must be places of entries, too.
+        let mut group = [self.at[0]; GROUP];
+        group[..taken].copy_from_slice(&self.at[..taken]);
+        self.at.copy_within(GROUP.., 0);
+        self.count -= taken;
+        Some((group, taken))
+    }
 }
 
 /// Writes `$entry` for the entries of all `$of`, where `$TAIL` says whether the slope in the tail of `$f` is needed:
-/// block by block, or over all entries at once if `$f` has no tail.
+/// first all entries as if none of them were in the tail, then again those that are. The result for an entry depends on
+/// that entry alone.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        let size = if tailed($f) { BLOCK } else { $out.len().max(1) };
+        let size = if tailed($f) { STRETCH } else { $out.len().max(1) };
         for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
-            let block = first..first + out.len();
-            $(let $of = &$of[block.clone()];)*
-            if tailed($f) && $y.iter().fold(false, |any, &y| any | $f.in_tail(y)) {
-                const $TAIL: bool = true;
-                // Copied to arrays of constant size, so that the loop, which is long, is vectorised.
-                let mut all = [T::zero(); BLOCK];
-                $(let $of = padded($of);)*
-                for i in 0..BLOCK {
-                    $(let $of = $of[i];)*
-                    all[i] = $entry;
-                }
-                for (out, entry) in out.iter_mut().zip(all) {
-                    out.write(entry);
-                }
-            } else {
+            let stretch = first..first + out.len();
+            $(let $of = &$of[stretch.clone()];)*
+            for i in 0..out.len() {
                 const $TAIL: bool = false;
-                for i in 0..out.len() {
-                    $(let $of = $of[i];)*
-                    out[i].write($entry);
+                $(let $of = $of[i];)*
+                out[i].write($entry);
+            }
+            if !tailed($f) {
+                continue;
+            }
+            let mut places = Places { at: [0; 2 * GROUP], count: 0 };
+            for (first, group) in (0..).step_by(GROUP).zip($y.chunks(GROUP)) {
+                places.add(first, group, |y| $f.in_tail(y));
+                while let Some((at, taken)) = places.take(first + GROUP >= out.len()) {
+                    const $TAIL: bool = true;
+                    // Copied to arrays of constant size, so that the loop, which is long, is vectorised.
+                    $(let $of = at.map(|i| $of[i]);)*
+                    let mut all = [T::zero(); GROUP];
+                    for i in 0..GROUP {
+                        $(let $of = $of[i];)*
+                        all[i] = $entry;
+                    }
+                    for (&i, entry) in at[..taken].iter().zip(all) {
+                        out[i].write(entry);
+                    }
                 }
             }
         }
