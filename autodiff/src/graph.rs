@@ -27,6 +27,7 @@
 
 mod affine;
 mod builder;
+mod entrywise;
 mod error;
 #[cfg(feature = "serde")]
 mod fields;

@@ -20,7 +20,7 @@ GIVEN = ("w", "g", "x", "t", "lr")
 
 
 def traced(rule: Callable, w: Layout, x: Layout) -> _core.Rule:
-    """Traces ``rule`` into one graph per array of ``w``; the rule updates each array separately.
+    """Traces ``rule`` into one graph per array of ``w``; the rule updates each array separately, as far as its result shows.
 
     Its arguments are recognised by name: ``w``, ``g`` (the gradient), ``x`` (the outer variables), ``t`` (the step, counted from 0, which
     may also be used as an index) and ``lr``. Any other argument is an array that the rule remembers, of the shape of ``w`` and zero at
@@ -33,7 +33,9 @@ def traced(rule: Callable, w: Layout, x: Layout) -> _core.Rule:
         raise InputError(f"rule: found the arguments {', '.join(names)}, expected w and g among them")
     sides = Names("x", x)
     graphs = [_graph(rule, names, memory, (shape, k in w.lying), sides) for k, shape in enumerate(w.shapes)]
-    return _core.Rule(getattr(rule, "__name__", "rule").strip("<>"), len(memory), graphs, sides.names)
+    # Without the reshapes of vectors that lie, from which a rule is seen to treat all entries alike.
+    upright = [_graph(rule, names, memory, (w.shapes[k], False), sides) if k in w.lying else graph for k, graph in enumerate(graphs)]
+    return _core.Rule(getattr(rule, "__name__", "rule").strip("<>"), len(memory), graphs, upright, sides.names)
 
 
 def _graph(rule: Callable, names: list[str], memory: list[str], of: tuple[tuple[int, ...], bool], sides: Names) -> str:

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use hypertape::graph::{Graph, NamedInput, Window};
-use hypertape::{Array, List, Named, Rule as InnerRule, RuleForm, Step, fingerprint};
+use hypertape::{Array, List, Named, Rule as InnerRule, RuleForm, Shape, Step, fingerprint};
 use pyo3::prelude::*;
+use serde_json::{Value, json};
 
 use crate::failure::invalid;
 use crate::problem::Number;
@@ -22,7 +23,8 @@ enum Source {
     Size,
 }
 
-/// The graphs of a rule, in both precisions.
+/// The graphs of a rule, in both precisions: one for each array of `w`, and if all of them treat all entries alike, one
+/// for the arrays joined to a row.
 pub(crate) struct Graphs {
     name: String,
     memory: usize,
@@ -30,6 +32,8 @@ pub(crate) struct Graphs {
     single: Vec<Graph<f32>>,
     sources: Vec<Vec<Source>>,
     form: RuleForm,
+    /// Shape of the joined arrays.
+    row: Option<Shape>,
 }
 
 /// Graphs of rules. Each one is stored once and lives as long as the process, because the arrays of a step borrow its
@@ -56,13 +60,14 @@ impl fmt::Debug for Rule {
 #[pymethods]
 impl Rule {
     /// Create a rule from one graph for each array of `w`, with inputs `w`, `g`, `m.0`, `m.1`, ..., `x.NAME`, `t` and
-    /// `lr`, and the names of `x`.
+    /// `lr`; the same graphs with every vector as a column; and the names of `x`.
     #[new]
     fn new(
         py: Python<'_>,
         title: &str,
         memory: usize,
         graphs: Vec<String>,
+        upright: Vec<String>,
         outer: Vec<String>,
     ) -> PyResult<Self> {
         let name = format!("{title}:{:016x}", fingerprint(graphs.concat().bytes()));
@@ -70,7 +75,7 @@ impl Rule {
         if let Some(&found) = known.get(&name) {
             return Ok(Self(found));
         }
-        let (mut double, mut sources) = (Vec::new(), Vec::new());
+        let (mut double, mut sources) = (Vec::new(), Vec::<Vec<_>>::new());
         for text in &graphs {
             let value = serde_json::from_str(text).map_err(|e| invalid(py, e.to_string()))?;
             let graph = Graph::<f64>::from_json(value).map_err(|e| invalid(py, e.to_string()))?;
@@ -90,6 +95,10 @@ impl Rule {
             () if affine("x") => RuleForm::AffineInState,
             () => RuleForm::Nonlinear,
         };
+        let joined = joined(&upright);
+        let row = joined.as_ref().and_then(|graph| graph.outputs().next());
+        sources.extend(joined.as_ref().map(|_| sources[0].clone()));
+        double.extend(joined);
         let single = double.iter().map(Graph::cast).collect();
         let made = Box::leak(Box::new(Graphs {
             name: name.clone(),
@@ -98,10 +107,40 @@ impl Rule {
             single,
             sources,
             form,
+            row,
         }));
         known.insert(name, made);
         Ok(Self(made))
     }
+}
+
+/// Whether an input is of the state or the gradient.
+fn moves(name: &str) -> bool {
+    ["w", "g", "m"].contains(&field(name))
+}
+
+/// Returns the graph for all arrays as one row, if the graphs in these files treat all entries of all arrays alike.
+fn joined(files: &[String]) -> Option<Graph<f64>> {
+    let (mut values, mut entries) = (Vec::new(), 0);
+    for file in files {
+        let value: Value = serde_json::from_str(file).ok()?;
+        let graph = Graph::<f64>::from_json(value.clone()).ok()?;
+        let w = graph.inputs().iter().find(|input| input.name == "w")?;
+        entries += w.shape.len();
+        values.push(value);
+        if files.len() == 1 || !graph.is_entrywise(moves) {
+            return None;
+        }
+    }
+    for value in &mut values {
+        for input in value.get_mut("inputs")?.as_array_mut()? {
+            if moves(input.get("name")?.as_str()?) {
+                *input.get_mut("shape")? = json!([1, entries]);
+            }
+        }
+    }
+    let last = values.pop().filter(|last| values.iter().all(|value| value == last))?;
+    Graph::from_json(last).ok()
 }
 
 /// Returns the part before the name of an array or a number: `x` of `x.NAME`.
@@ -139,7 +178,9 @@ impl<T: Number> InnerRule<T> for Rule {
         x: &[A],
         step: Step,
     ) -> List<A> {
-        let Some(graph) = T::graphs(self.0).get(step.array) else { return List::new() };
+        let joined = self.0.row == Some(state[0].shape());
+        let which = if joined { self.0.sources.len() - 1 } else { step.array };
+        let Some(graph) = T::graphs(self.0).get(which) else { return List::new() };
         let input = |source: &Source| match *source {
             Source::State(k) => state[k],
             Source::Gradient => gradient,
@@ -147,7 +188,7 @@ impl<T: Number> InnerRule<T> for Rule {
             Source::Index => state[0].scalar(step.index as f64),
             Source::Size => state[0].scalar(step.lr),
         };
-        let inputs: List<A> = self.0.sources[step.array].iter().map(input).collect();
+        let inputs: List<A> = self.0.sources[which].iter().map(input).collect();
         let index = u32::try_from(step.index).unwrap_or(u32::MAX);
         let lists = graph.lists().iter().map(|_| state[0].indices(1, |_| index));
         let next = graph.eval(state[0], &inputs, &lists.collect::<List<_>>(), Window::ALL);
@@ -162,6 +203,10 @@ impl<T: Number> InnerRule<T> for Rule {
     /// sweep of the products.
     fn form(&self) -> RuleForm {
         self.0.form
+    }
+
+    fn entrywise(&self) -> bool {
+        self.0.row.is_some()
     }
 
     /// The rule may have any fixed point, not only stationary points of the loss.

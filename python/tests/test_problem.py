@@ -122,6 +122,53 @@ def test_rules_of_ones_own():
             problem.hypergradient(**options, rule=why)
 
 
+def test_rules_that_treat_entries_alike():
+    """Small arrays are moved as one if the rule allows it, with the result of separate arrays."""
+    shapes = {"W": (3, 4), "b": (4,), "v": (4,), "s": ()}
+    sizes = [int(np.prod(shape)) for shape in shapes.values()]
+    X, y, start = numbers((9, 3), 1), numbers((9,), 2), numbers((sum(sizes),), 3)
+    parts = lambda w: [p.reshape(s) for p, s in zip(np.split(w, np.cumsum(sizes)[:-1]), shapes.values())]  # noqa: E731
+
+    def loss(W, b, v, s):
+        return np.mean((np.tanh(X @ W + b) @ v - s - y) ** 2)
+
+    x = {"size": numbers((7,), 4), "decay": 0.1}
+    joined = ht.Problem(lambda w, x: loss(*parts(w)), lambda w, x: loss(*parts(w)), x, start)
+    apart = ht.Problem(lambda w, x: loss(**w), lambda w, x: loss(**w), x, dict(zip(shapes, parts(start))))
+
+    def alike(w, g, m, x, t, lr):
+        m = x["decay"] * m + g
+        return w - lr * np.exp(x["size"][t]) * m, m
+
+    def normalised(w, g, x, t, lr):
+        return w - lr * x["size"][t] * g / np.sqrt(np.sum(g**2))
+
+    for rule, same in ((alike, True), (normalised, False)):
+        a, b = (problem.hypergradient(steps=7, lr=0.1, rule=rule) for problem in (joined, apart))
+        tape = apart.hypergradient(steps=7, lr=0.1, rule=rule, estimator="full-tape")
+        assert (abs(a.loss - b.loss) < 1e-14) == same
+        for name in x:
+            np.testing.assert_allclose(b.gradient[name], tape.gradient[name], rtol=1e-12, atol=1e-15)
+            if same:
+                np.testing.assert_allclose(a.gradient[name], b.gradient[name], rtol=1e-12, atol=1e-15)
+
+
+def test_no_command_takes_a_step_beyond_the_last():
+    """A rule may have an array with an entry per step."""
+    X, y = numbers((9, 3), 1), numbers((9,), 2)
+    loss = lambda w, x: np.mean((X @ w["a"] + w["b"] - y) ** 2)  # noqa: E731
+    for steps in (1, 2, 3, 4, 5, 9, 12):
+        problem = ht.Problem(loss, loss, {"size": np.zeros(steps)}, {"a": np.zeros(3), "b": 0.1})
+        options = dict(steps=steps, lr=0.1, rule=lambda w, g, x, t, lr: w - lr * np.exp(x["size"][t]) * g)
+        exact = problem.hypergradient(**options).gradient["size"]
+        for estimator in ("full-tape", "forward", "truncated:k=1", "roulette"):
+            found = problem.hypergradient(**options, estimator=estimator).gradient["size"]
+            if estimator in ("full-tape", "forward"):
+                np.testing.assert_allclose(found, exact, rtol=1e-12)
+        assert problem.plan(**options) and not problem.check(**options).failed
+        problem.certify(["roulette"], draws=2, **options)
+
+
 def test_vectors_that_are_needed_as_rows():
     """Biases with and without a first axis of length 1 give the same bits under every rule."""
     data = {"X": numbers((9, 3), 1), "y": numbers((9,), 2)}

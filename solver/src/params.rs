@@ -209,7 +209,16 @@ pub fn norm<T: Element>(a: &[T]) -> T {
 
 /// Returns the largest absolute value of an entry.
 pub(crate) fn largest<T: Element>(a: &[T]) -> f64 {
-    a.iter().fold(0.0, |most, a| a.as_f64().abs().max(most))
+    // Maxima of every eighth entry, so that they do not wait for each other. `NaN` is larger than nothing.
+    let larger = |most: T, a: T| if a > most { a } else { most };
+    let (parts, rest) = a.as_chunks::<8>();
+    let mut most = [T::zero(); 8];
+    for part in parts {
+        for (most, a) in most.iter_mut().zip(part) {
+            *most = larger(*most, a.abs());
+        }
+    }
+    most.into_iter().chain(rest.iter().map(|a| a.abs())).fold(T::zero(), larger).as_f64()
 }
 
 #[cfg(test)]

@@ -46,7 +46,8 @@ pub enum RuleForm {
     Nonlinear,
 }
 
-/// An inner update rule. It acts on each array of `w` separately; [`Step::array`] is the index of the array.
+/// An inner update rule. It acts on each array of `w` separately, unless it is [entrywise](Rule::entrywise);
+/// [`Step::array`] is the index of the array.
 ///
 /// ```
 /// use hypertape_autodiff::{Arena, Array, Element, List, Shape, Tensor};
@@ -100,6 +101,15 @@ pub trait Rule<T: Element>: Named + fmt::Debug + Send + Sync {
     /// recording.
     fn multiple(&self, _step: Step) -> Option<f64> {
         None
+    }
+
+    /// Whether each entry of the next state is the same function of the entries at its place of the state and the
+    /// gradient, and of numbers: of single entries of outer variables, and of the step without [`Step::array`].
+    ///
+    /// Small arrays are then joined and moved as one, of one row, which saves a recording for each. Norms, sums and
+    /// shapes would be those of the joined array; [`check`](crate::check()) compares both ways.
+    fn entrywise(&self) -> bool {
+        false
     }
 
     /// How the next state depends on its arguments.

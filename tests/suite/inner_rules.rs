@@ -13,7 +13,7 @@ use hypertape::problems::{ElasticNet, LearnedSteps, catalogue};
 use hypertape::{
     Adam, Array, Bilevel, Draw, Element, Error, Estimator, Exact, FullTape, GradientDescent,
     Implicit, InnerLoop, Ista, List, Momentum, Named, Oracle, Params, Projected, Reversible,
-    RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Simplex, Step,
+    RmsProp, Rows, Rule, RuleForm, Schedule, Shape, Simplex, Step, check,
 };
 
 /// `g = z^2 + l z`, `f = z^2 / 2`, started at `z0`; `x` holds `z0`, `l`, and then the settings of the rule.
@@ -392,6 +392,94 @@ fn the_short_cut_of_gradient_descent_is_the_statement() {
     let (b, right) = hypergradient(&mut long, &mut Exact::default(), inner).unwrap();
     // The step is a fused multiply-add in one of them, and two roundings in the other.
     assert!((a - b).abs() < 1e-13 * b.abs() && deviation(&left, &right) < 1e-13);
+}
+
+/// A rule whose arrays are moved one by one.
+#[derive(Debug)]
+struct Apart<R>(R);
+
+impl<R: Named> Named for Apart<R> {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+impl<T: Element, R: Rule<T>> Rule<T> for Apart<R> {
+    fn memory(&self) -> usize {
+        self.0.memory()
+    }
+    fn query<'a, A: Array<'a, Elem = T>>(&self, state: &[A], step: Step) -> Option<A> {
+        self.0.query(state, step)
+    }
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, x: &[A], step: Step) -> List<A> {
+        self.0.update(s, g, x, step)
+    }
+    fn form(&self) -> RuleForm {
+        self.0.form()
+    }
+}
+
+/// The six arrays of `w3` have 1761 entries.
+#[test]
+fn small_arrays_are_moved_as_one() {
+    fn compare<R: Rule<f64> + Clone + 'static>(rule: R) {
+        let name = rule.name();
+        let entries = catalogue();
+        let entry = entries.iter().find(|e| e.name == "w3").unwrap();
+        let inner = InnerLoop::new(6, 0.1 * entry.lr).unwrap();
+        let mut together = entry.open::<f64>(None).unwrap();
+        let mut apart = entry.open::<f64>(None).unwrap();
+        together.set_rule(rule.clone());
+        apart.set_rule(Apart(rule));
+        let (a, left) = hypergradient(&mut together, &mut Exact::default(), inner).unwrap();
+        let (b, right) = hypergradient(&mut apart, &mut Exact::default(), inner).unwrap();
+        // Entries have the same bits wherever they are, unless they are sums over arrays.
+        assert_eq!((a, &left), (b, &right), "{name}");
+    }
+    compare(Momentum::heavy_ball(0.8).unwrap());
+    compare(Momentum::nesterov(0.8).unwrap());
+    compare(Adam::new(0.9, 0.99, 1e-3).unwrap().with_decay(0.1).unwrap());
+    compare(RmsProp::new(0.9, 1e-3).unwrap());
+    compare(Ista::new(0.01).unwrap());
+    compare(Projected::new(-0.02, 0.03).unwrap());
+}
+
+/// A rule that claims to treat all entries alike, and divides by the norm of each array.
+#[derive(Debug)]
+struct Normalised;
+
+impl Named for Normalised {
+    fn name(&self) -> String {
+        "normalised".into()
+    }
+}
+
+impl<T: Element> Rule<T> for Normalised {
+    fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
+        List::from_slice(&[s[0] - g / g.norm() * step.lr])
+    }
+    fn entrywise(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn check_finds_a_rule_that_does_not_treat_entries_alike() {
+    let entries = catalogue();
+    let entry = entries.iter().find(|e| e.name == "w3").unwrap();
+    let mut oracle = entry.open::<f64>(None).unwrap();
+    let x = oracle.start().values().to_vec();
+    let inner = InnerLoop::new(3, 0.1 * entry.lr).unwrap();
+    for (honest, found) in [(true, vec![]), (false, vec!["exact = full tape"])] {
+        if honest {
+            oracle.set_rule(Apart(Normalised));
+        } else {
+            oracle.set_rule(Normalised);
+        }
+        let checks = check(&mut oracle, &inner, &x, Draw::new(0, 0)).unwrap();
+        let failed: Vec<_> = checks.iter().filter(|c| c.failed()).map(|c| c.name).collect();
+        assert_eq!(failed, found);
+    }
 }
 
 /// A rule that squares the gradient although it claims that its pull-back does not need it.

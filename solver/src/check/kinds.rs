@@ -102,7 +102,7 @@ pub(super) const START: Kind = Kind(
 );
 pub(super) const FULL_TAPE: Kind = Kind(
     "exact = full tape",
-    "two exact estimators differ: an inner loop that amplifies rounding, or a defect of this library",
+    "two exact estimators differ: an inner loop that amplifies rounding, a rule that is not entrywise, or a defect of this library",
 );
 pub(super) const RUN: Kind = Kind(
     "exact = differences",

@@ -15,6 +15,9 @@ use crate::oracle::Oracle;
 use crate::rollout::{Task, finite_loss};
 use crate::spelling::spelled;
 
+/// Number of steps after which bytes grow as before: lists are rounded up to whole cache lines, of so many words.
+const PERIOD: usize = ALIGNMENT / size_of::<u64>();
+
 /// The exact hypergradient by one tape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FullTape;
@@ -29,9 +32,8 @@ impl<T: Element> Estimator<T> for FullTape {
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         at.inner.expect_known("full-tape")?;
         let steps = at.inner.steps();
-        if oracle.rehearses() && steps > 3 {
-            // Lists are rounded up to whole cache lines, by the same for as many steps more as a line has words.
-            const PERIOD: usize = ALIGNMENT / size_of::<u64>();
+        // No more steps than asked for: a rule may have arrays with an entry per step.
+        if oracle.rehearses() && steps > PERIOD + 2 {
             let mut of = |steps| {
                 oracle.mark();
                 oracle.whole_run(&at.inner.with_steps(steps), at.x, at.draw, gradient)?;

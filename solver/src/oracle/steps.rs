@@ -47,6 +47,8 @@ impl<T: Element> Oracle<'_, T> {
         let step = self.metered((Call::Update, 0, 0), |Self { known, memory, .. }| {
             let [outer, inner] = known.view.starts().map(Params::shapes);
             let (rule, x) = (&*known.rule, Group::new(outer, x));
+            let joined = rule.stated().entrywise().then(|| joined(inner)).flatten();
+            let inner = joined.as_ref().map_or(inner, std::slice::from_ref);
             places(inner, 1 + rule.stated().memory(), step, x)
                 .try_fold(R::default(), |_, place| ask(rule, memory, &place))
         });
@@ -168,6 +170,17 @@ impl<T: Element> Oracle<'_, T> {
             rule.push(memory, at, [&mut [], &mut tangent[of.span.clone()]]).map(|_| ())
         })
     }
+}
+
+/// Most entries of arrays that are joined. The arrays in between of a step are as large, and should stay in the first
+/// level of cache.
+const JOINED: usize = 2048;
+
+/// Returns the shape of several small arrays as one.
+fn joined(arrays: &[Shape]) -> Option<Shape> {
+    let entries: usize = arrays.iter().map(|shape| shape.len()).sum();
+    let small = arrays.len() > 1 && entries <= JOINED;
+    u32::try_from(entries).ok().filter(|_| small).map(|entries| Shape::new(1, entries))
 }
 
 /// One array of `w`, with its part of each vector of a state, and the step that moves it.

@@ -111,9 +111,11 @@ fn tapes_within<T: Element>(
 ) -> Result<usize, Error> {
     let exact = Exact::new(Schedule::StoreAll { keep: Keep::Tapes });
     let mut of = |steps| exact.predict(oracle, &inner.with_steps(steps), x, draw);
-    let (four, five) = (of(4)?, of(5)?);
-    let each = (five - four).max(1);
-    let tapes = (room.saturating_add(4 * each)).saturating_sub(four) / each;
+    // No step beyond the last: a rule may have arrays with an entry per step.
+    let few = inner.steps().min(5).saturating_sub(1);
+    let (fewer, more) = (of(few)?, of(few + 1)?);
+    let each = (more - fewer).max(1);
+    let tapes = (room.saturating_add(few as u64 * each)).saturating_sub(fewer) / each;
     Ok(usize::try_from(tapes).unwrap_or(usize::MAX).max(1))
 }
 

@@ -62,6 +62,10 @@ impl<T: Element> Rule<T> for Adam {
         true
     }
 
+    fn entrywise(&self) -> bool {
+        true
+    }
+
     fn memory(&self) -> usize {
         2
     }
@@ -106,6 +110,10 @@ impl RmsProp {
 
 impl<T: Element> Rule<T> for RmsProp {
     fn adaptive(&self) -> bool {
+        true
+    }
+
+    fn entrywise(&self) -> bool {
         true
     }
 

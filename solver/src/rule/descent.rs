@@ -133,6 +133,10 @@ impl<T: Element> Rule<T> for GradientDescent {
         self.learned.is_none().then(|| -self.size(step))
     }
 
+    fn entrywise(&self) -> bool {
+        !matches!(self.learned, Some(Learned::Entries(_)))
+    }
+
     fn form(&self) -> RuleForm {
         if self.learned.is_some() { RuleForm::AffineInState } else { RuleForm::Affine }
     }

@@ -78,6 +78,10 @@ impl<T: Element> Rule<T> for Momentum {
         List::from_slice(&[s[0] - momentum * step.lr, momentum])
     }
 
+    fn entrywise(&self) -> bool {
+        true
+    }
+
     fn form(&self) -> RuleForm {
         RuleForm::Affine
     }

@@ -92,6 +92,10 @@ impl<T: Element> Rule<T> for Ista {
         List::from_slice(&[zero.max(y - threshold) - zero.max(-y - threshold)])
     }
 
+    fn entrywise(&self) -> bool {
+        matches!(self.weight, Weight::Fixed(_))
+    }
+
     fn stationary(&self) -> bool {
         false
     }
@@ -144,6 +148,10 @@ impl<T: Element> Rule<T> for Projected {
     fn update<'a, A: Array<'a, Elem = T>>(&self, s: &[A], g: A, _: &[A], step: Step) -> List<A> {
         let y = s[0] - g * step.lr;
         List::from_slice(&[y.max(y.scalar(self.lower)).min(y.scalar(self.upper))])
+    }
+
+    fn entrywise(&self) -> bool {
+        true
     }
 
     fn stationary(&self) -> bool {
