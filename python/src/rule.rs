@@ -75,15 +75,10 @@ impl Rule {
         if let Some(&found) = known.get(&name) {
             return Ok(Self(found));
         }
-        let (mut double, mut sources) = (Vec::new(), Vec::<Vec<_>>::new());
+        let mut double = Vec::new();
         for text in &graphs {
             let value = serde_json::from_str(text).map_err(|e| invalid(py, e.to_string()))?;
-            let graph = Graph::<f64>::from_json(value).map_err(|e| invalid(py, e.to_string()))?;
-            let found: Option<_> =
-                graph.inputs().iter().map(|input| source(input, &outer)).collect();
-            let missing = || invalid(py, "rule: found an input of another name");
-            sources.push(found.ok_or_else(missing)?);
-            double.push(graph);
+            double.push(Graph::from_json(value).map_err(|e| invalid(py, e.to_string()))?);
         }
         let affine = |fixed: &str| {
             double
@@ -97,8 +92,12 @@ impl Rule {
         };
         let joined = joined(&upright);
         let row = joined.as_ref().and_then(|graph| graph.outputs().next());
-        sources.extend(joined.as_ref().map(|_| sources[0].clone()));
         double.extend(joined);
+        let of = |graph: &Graph<f64>| {
+            graph.inputs().iter().map(|input| source(input, &outer)).collect::<Option<Vec<_>>>()
+        };
+        let missing = || invalid(py, "rule: found an input of another name");
+        let sources = double.iter().map(of).collect::<Option<_>>().ok_or_else(missing)?;
         let single = double.iter().map(Graph::cast).collect();
         let made = Box::leak(Box::new(Graphs {
             name: name.clone(),

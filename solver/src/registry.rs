@@ -106,10 +106,25 @@ impl<M> Spellings<M> {
 
     /// Returns the line of that name.
     ///
+    /// ```
+    /// let why = hypertape_solver::Registry::<f64>::default().estimators.find("fom").unwrap_err();
+    /// assert_eq!(why.to_string(), "unknown estimator 'fom': did you mean first-order?");
+    /// ```
+    ///
     /// # Errors
     /// Returns [`Error::Spelling`] with the nearest name, or with all names.
     pub fn find(&self, name: &str) -> Result<&Spelling<M>, Error> {
-        find_by_name(self.kind, name, &self.lines, |line| line.about.name)
+        find_by_name(self.kind, name, &self.lines, |line| line.about.name).map_err(|error| {
+            // Abbreviations of papers stand in summaries.
+            let abbreviation = name.to_uppercase();
+            let mentions = |line: &&Spelling<M>| {
+                let mut words = line.about.summary.split(|c: char| !c.is_alphanumeric());
+                name.len() > 2 && words.any(|word| word == abbreviation)
+            };
+            let Some(line) = self.lines.iter().find(mentions) else { return error };
+            let hint = format!("did you mean {}?", line.about.name);
+            Error::Spelling { why: format!("unknown {} '{name}': {hint}", self.kind) }
+        })
     }
 
     /// Parses `text`, which is `name` or `name:setting=value,...`.

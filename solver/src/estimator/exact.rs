@@ -42,7 +42,7 @@ impl Exact {
 
 spelled! {
     Exact: "exact",
-        "exact gradient of the unrolled loop, from the states that the schedule stores",
+        "exact gradient of the unrolled loop (ITD), from states that the schedule stores",
         "r gradients, r HVPs, r + 3 states";
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn note_vanishing<T: Element>(oracle: &mut Oracle<T>) -> Result<(), E
 
 spelled! {
     FirstOrder: "first-order",
-        "drops the second derivatives of the inner loss; biased",
+        "drops the second derivatives of the inner loss (FOM); biased",
         "r gradients, 3 states";
 }
 

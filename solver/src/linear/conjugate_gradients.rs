@@ -18,7 +18,7 @@ spelled! {
     /// Solving fails if the matrix turns out not to be positive definite.
     #[derive(Clone, Copy, Debug, PartialEq)]
     pub struct Cg: "cg",
-        "implicit, by conjugate gradients at w_r; needs a positive definite Hessian",
+        "implicit (AID), by conjugate gradients at w_r; needs a positive definite Hessian",
         "r + 1 gradients, iterations + 1 HVPs" {
         /// When the iterations end.
         pub stop: Stop = Stop::default();
