@@ -195,6 +195,15 @@ fn in_single_precision() {
 }
 
 #[test]
+fn a_small_stack_suffices() {
+    // Without optimisation all temporary values of a kernel are on the stack, a quarter of which is asked for here.
+    let small = std::thread::Builder::new().stack_size(512 << 10);
+    let all = || Unary::ALL.iter().map(|&f| arrays::<f64>(Of(f), 0.5).len()).sum::<usize>();
+    let modes = small.spawn(all).unwrap().join().unwrap();
+    assert_eq!(modes, 5 * Unary::ALL.len());
+}
+
+#[test]
 fn second_derivatives_by_reverse_over_reverse() {
     for (name, points) in references() {
         let Some(&f) = Unary::ALL.iter().find(|f| f.name() == name) else { continue };

@@ -89,12 +89,12 @@ impl Places {
     }
 }
 
-/// Writes `$entry` for the entries of all `$of`, where `$TAIL` says whether the slope in the tail of `$f` is needed:
+/// Writes `$entry` for the entries of all `$of`, where `$TAIL` says whether the slope in the tail of `$f: F` is needed:
 /// first all entries as if none of them were in the tail, then again those that are. The result for an entry depends on
 /// that entry alone.
 macro_rules! each_entry {
     ($f:ident, $y:ident, $out:ident, |$TAIL:ident, $($of:ident),*| $entry:expr) => {{
-        let size = if tailed($f) { STRETCH } else { $out.len().max(1) };
+        let size = if F::TAILED { STRETCH } else { $out.len().max(1) };
         for (first, out) in (0..).step_by(size).zip($out.chunks_mut(size)) {
             let stretch = first..first + out.len();
             $(let $of = &$of[stretch.clone()];)*
@@ -103,7 +103,7 @@ macro_rules! each_entry {
                 $(let $of = $of[i];)*
                 out[i].write($entry);
             }
-            if !tailed($f) {
+            if !F::TAILED {
                 continue;
             }
             let mut places = Places { at: [0; 2 * GROUP], count: 0 };
@@ -127,11 +127,6 @@ macro_rules! each_entry {
     }};
 }
 
-#[inline(always)]
-fn tailed<R: Rule>(_: R) -> bool {
-    R::TAILED
-}
-
 /// Computes `f'(x) c` of each entry, where `y = f(x)`. All slices have the same length.
 pub(crate) fn chained<'a, T: Number>(
     arena: &'a Arena,
@@ -143,20 +138,18 @@ pub(crate) fn chained<'a, T: Number>(
     let len = c.len();
     let (x, y) = (&x[..len], &y[..len]);
     // SAFETY: the slices have the same length, and one entry is written for each of theirs.
-    unsafe { filled(arena, len, |out| write_chained(f, x, y, c, out)) }
+    unsafe { filled(arena, len, |out| with_rule!(f, |f| write_chained(f, x, y, c, out))) }
 }
 
 dispatched! {
-    fn write_chained<T: Number>(
-        f: Unary,
+    fn write_chained<T: Number, F: Rule>(
+        f: F,
         x: &[T],
         y: &[T],
         c: &[T],
         out: &mut [MaybeUninit<T>],
     ) {
-        with_rule!(f, |f| {
-            each_entry!(f, y, out, |TAIL, x, y, c| chain::<FMA, TAIL, T>(f, x, y, c));
-        });
+        each_entry!(f, y, out, |TAIL, x, y, c| chain::<FMA, TAIL, T>(f, x, y, c));
     }
 }
 
@@ -175,28 +168,30 @@ pub(crate) fn chained_tangent<'a, T: Number>(
     let (x, y, dx) = (&x[..len], &y[..len], &dx[..len]);
     let dc = dc.map(|dc| &dc[..len]);
     // SAFETY: the slices have the same length, and one entry is written for each of theirs.
-    unsafe { filled(arena, len, |out| write_chained_tangent(f, [x, y, dx, c], dc, out)) }
+    unsafe {
+        filled(arena, len, |out| {
+            with_rule!(f, |f| write_chained_tangent(f, [x, y, dx, c], dc, out));
+        })
+    }
 }
 
 dispatched! {
-    fn write_chained_tangent<T: Number>(
-        f: Unary,
+    fn write_chained_tangent<T: Number, F: Rule>(
+        f: F,
         of: [&[T]; 4],
         dc: Option<&[T]>,
         out: &mut [MaybeUninit<T>],
     ) {
         let [x, y, dx, c] = of;
-        with_rule!(f, |f| {
-            match dc {
-                None => {
-                    each_entry!(f, y, out, |TAIL, x, y, dx, c| chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c));
-                }
-                Some(dc) => each_entry!(f, y, out, |TAIL, x, y, dx, c, dc| {
-                    let curved = chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c);
-                    chain::<FMA, TAIL, T>(f, x, y, dc) + curved
-                }),
+        match dc {
+            None => {
+                each_entry!(f, y, out, |TAIL, x, y, dx, c| chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c));
             }
-        });
+            Some(dc) => each_entry!(f, y, out, |TAIL, x, y, dx, c, dc| {
+                let curved = chain_tangent::<FMA, TAIL, T>(f, x, y, dx, c);
+                chain::<FMA, TAIL, T>(f, x, y, dc) + curved
+            }),
+        }
     }
 }
 

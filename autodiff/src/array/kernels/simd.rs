@@ -120,25 +120,30 @@ pub(crate) fn mul_add<const FMA: bool, T: num_traits::Float>(a: T, b: T, c: T) -
 macro_rules! dispatched {
     (
         $(#[$attribute:meta])*
-        $visibility:vis fn $name:ident<$T:ident: $bound:path>(
+        $visibility:vis fn $name:ident<$T:ident: $bound:path $(, $F:ident: $kind:path)?>(
             $($argument:ident: $type:ty),* $(,)?
         ) $(-> $result:ty)? $body:block
     ) => {
         $(#[$attribute])*
-        $visibility fn $name<$T: $bound>($($argument: $type),*) $(-> $result)? {
+        $visibility fn $name<$T: $bound $(, $F: $kind)?>($($argument: $type),*) $(-> $result)? {
             #[inline(always)]
-            fn body<const FMA: bool, const BYTES: usize, $T: $bound>(
+            fn body<const FMA: bool, const BYTES: usize, $T: $bound $(, $F: $kind)?>(
                 $($argument: $type),*
             ) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
-            fn avx2<$T: $bound>($($argument: $type),*) $(-> $result)? {
-                body::<true, 32, $T>($($argument),*)
+            fn avx2<$T: $bound $(, $F: $kind)?>($($argument: $type),*) $(-> $result)? {
+                body::<true, 32, $T $(, $F)?>($($argument),*)
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")]
-            fn avx512<$T: $bound>($($argument: $type),*) $(-> $result)? {
-                body::<true, 64, $T>($($argument),*)
+            fn avx512<$T: $bound $(, $F: $kind)?>($($argument: $type),*) $(-> $result)? {
+                body::<true, 64, $T $(, $F)?>($($argument),*)
+            }
+            // Without optimisation frames are large, and this one must not be part of that of the choice of a path.
+            #[inline(never)]
+            fn portable<$T: $bound $(, $F: $kind)?>($($argument: $type),*) $(-> $result)? {
+                body::<PORTABLE_FMA, 16, $T $(, $F)?>($($argument),*)
             }
             use $crate::array::kernels::simd::{PORTABLE_FMA, Simd, simd};
             match simd() {
@@ -148,7 +153,7 @@ macro_rules! dispatched {
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx2 => unsafe { avx2($($argument),*) },
-                _ => body::<PORTABLE_FMA, 16, $T>($($argument),*),
+                _ => portable($($argument),*),
             }
         }
     };
