@@ -60,12 +60,13 @@ fn main() {
     let (inner, mut w, mut loss) = (InnerLoop::new(9, 0.025).unwrap(), Vec::new(), 0.0);
     let ms = minimum(20, || loss = mean_loss(&mut oracle, &inner, x, draw, &mut w).unwrap());
     println!("{:16} {ms:8.2} ms  loss {loss:.8}", "run");
-    let states: Schedule = "binomial:c=3".parse().unwrap();
+    let schedule = |text: &str| Exact::new(text.parse::<Schedule>().unwrap());
     for (name, estimator) in [
         ("first-order", &mut FirstOrder as &mut dyn Estimator<f32>),
         ("exact", &mut Exact::default()),
-        ("exact, 3 states", &mut Exact::new(states)),
-        ("full-tape", &mut FullTape),
+        ("exact, 3 states", &mut schedule("binomial:c=3")),
+        ("exact, tapes", &mut schedule("store-all:keep=tapes")),
+        ("exact, one tape", &mut FullTape),
     ] {
         let (mut bytes, mut loss) = (0, 0.0);
         let ms = minimum(10, || {

@@ -16,6 +16,7 @@ pub(crate) mod thinned;
 pub(crate) mod truncated;
 pub(crate) mod ufom;
 
+use std::any::type_name;
 use std::fmt;
 use std::time::Instant;
 
@@ -46,7 +47,8 @@ pub struct Estimate<T> {
 
 /// An algorithm that computes or estimates `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
-/// Threads share an estimator; its working memory belongs to their oracles.
+/// Threads share an estimator; its working memory belongs to their oracles. Its `Debug` shows all that its bytes depend
+/// on, because predictions are kept by it.
 pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// Returns the schedule by which it stores the unrolled run, or `None` if it does not unroll one.
     fn schedule(&self) -> Option<Schedule> {
@@ -132,6 +134,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// Predicts the peak of used bytes of [`estimate`](Self::estimate) by a rehearsal of [`task`](Self::task).
     ///
     /// Cost: one evaluation of each kind the first time; later a few passes over its vectors, for any number of steps.
+    /// Nothing if the last prediction was for the same estimator, draw and loop.
     ///
     /// # Errors
     /// Returns the errors of [`estimate`](Self::estimate).
@@ -143,7 +146,8 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
-        let task = oracle.rehearsed(draw, &mut |oracle, draw| {
+        let own = format!("{} {self:?}", type_name::<Self>());
+        let task = oracle.rehearsed(own, (inner, draw), &mut |oracle, draw| {
             let inner = &inner.settled(oracle, x, draw)?;
             self.task(oracle, Task { inner, x, draw, slot: 0 }, &mut gradient)
         })?;

@@ -38,6 +38,7 @@ use crate::breakdown::{Breakdown, Form};
 use crate::by_place::ByPlace;
 use crate::draw::{Draw, Level};
 use crate::error::Error;
+use crate::inner::InnerLoop;
 use crate::oracle::facts::{Facts, Known};
 use crate::oracle::lanes::{LANES, Team};
 use crate::oracle::stepper::AnyRule;
@@ -134,6 +135,17 @@ pub struct Oracle<'p, T> {
     stop: Option<Stop>,
 }
 
+/// All that the bytes of a task depend on besides the problem and its rule.
+#[derive(Clone, Debug, PartialEq)]
+struct Rehearsal {
+    /// The estimator with its settings and state.
+    estimator: String,
+    inner: InnerLoop,
+    draw: Draw,
+    threads: usize,
+    limit: Option<u64>,
+}
+
 /// Called before each evaluation; returns true to stop.
 pub(crate) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -151,6 +163,8 @@ struct Found<'p, T> {
     crew: Vec<Oracle<'p, T>>,
     /// Which of the start and the losses contain `x`, as far as it was asked.
     depends: Vec<(Level, bool)>,
+    /// What was rehearsed last, and its peak of bytes.
+    rehearsed: Option<(Rehearsal, u64)>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {

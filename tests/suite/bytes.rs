@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hypertape::linear::{Cg, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
 use hypertape::problems::{Precision, catalogue};
+use hypertape::rand::RngExt;
 use hypertape::{
     Adam, Call, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape,
     Implicit, InnerLoop, Jump, LinearSolver, Momentum, Oracle, Profile, Roulette, Schedule,
@@ -173,6 +174,36 @@ fn predicted_bytes_are_measured_bytes_under_other_rules() {
                 let [predicted, measured] = bytes(&mut oracle, &inner, &mut first_order);
                 assert_eq!(predicted, measured);
             }
+        }
+    }
+}
+
+#[test]
+fn a_prediction_that_is_kept_is_that_of_a_new_oracle() {
+    let entry = catalogue().into_iter().find(|e| e.name == "w3").unwrap();
+    let mut kept = entry.open::<f64>(None).unwrap();
+    let (x, mut stream) = (kept.start().values().to_vec(), Draw::new(7, 0).stream());
+    let mut threads = None;
+    for _ in 0..60 {
+        let mut choose = |of: usize| stream.random_range(0..of);
+        let draw = Draw::new(choose(2) as u64, choose(2) as u64);
+        let inner = InnerLoop::new(2 + choose(2), entry.lr).unwrap();
+        let estimator: Box<dyn Estimator<f64>> = match choose(4) {
+            0 => Box::new(Truncated { k: 1 + choose(2) }),
+            k => Box::new(Exact::new(schedule(SCHEDULES[k]))),
+        };
+        // Most predictions follow another one without a change of the oracle.
+        let (change, other) = (choose(3) == 0, 1 + choose(2));
+        if change || threads.is_none() {
+            threads = Some(other);
+            kept.set_threads(other).unwrap();
+        }
+        let mut fresh = entry.open::<f64>(None).unwrap();
+        fresh.set_threads(threads.unwrap()).unwrap();
+        let known = estimator.predict(&mut fresh, &inner, &x, draw).unwrap();
+        for _ in 0..2 {
+            let found = estimator.predict(&mut kept, &inner, &x, draw).unwrap();
+            assert_eq!(found, known, "{estimator:?} {inner:?} {draw:?}");
         }
     }
 }

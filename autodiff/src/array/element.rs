@@ -85,9 +85,12 @@ kernels! {
     sparse_products = sparse::sparse_products [](
         starts: &[usize], entries: (&[u32], &[Self]), transposed: bool, columns: usize, planes: &mut [Plane<Self>]
     );
-    convolve = convolution::convolve [](
-        arena: &Arena, map: (Convolution, Role), shapes: [Shape; 3], operands: [&[Self]; 2], out: &mut [Self]
-    ) -> Result<(), Fault>;
+    broadcast = maps::broadcast ['a](
+        arena: &'a Arena, x: &[Self], from: Shape, to: Shape
+    ) -> Made<'a, Self>;
+    convolve = convolution::convolve ['a](
+        arena: &'a Arena, map: (Convolution, Role), shapes: [Shape; 3], operands: [&[Self]; 2]
+    ) -> Result<&'a [Self], Fault>;
     sum_to = reduce::sum_to [](x: &[Self], shape: Shape, out: &mut [Self], to: Shape);
     sum = reduce::sum [](a: &[Self]) -> Self;
     dot = reduce::dot [](a: &[Self], b: &[Self]) -> Self;

@@ -6,22 +6,11 @@ use crate::shape::Shape;
 
 impl<T: Element> Linear<'_, T> {
     /// Writes the result for the entries `x` of an array of shape `from` into `out`, which is zero and has the right
-    /// length. Views and operators are implemented elsewhere.
+    /// length. Views, broadcasts and operators are implemented elsewhere.
     pub(crate) fn write(self, x: &[T], from: Shape, out: &mut [T]) {
         let cols = from.cols as usize;
         match self {
             Self::Sum(to) => T::sum_to(x, from, out, to),
-            Self::Broadcast(to) => {
-                let step = if from.rows == 1 { 0 } else { cols };
-                let width = to.cols as usize;
-                for (i, row) in out.chunks_exact_mut(width.max(1)).enumerate() {
-                    if cols == 1 {
-                        row.fill(x[i * step]);
-                    } else {
-                        row.copy_from_slice(&x[i * step..][..width]);
-                    }
-                }
-            }
             Self::Pick(labels) => {
                 let rows = x.chunks_exact(cols.max(1));
                 for ((out, row), &label) in out.iter_mut().zip(rows).zip(labels) {
@@ -66,7 +55,7 @@ impl<T: Element> Linear<'_, T> {
                     to.iter_mut().zip(from).for_each(|(to, from)| *to += *from);
                 }
             }
-            Self::Slice(..) | Self::Reshape(_) | Self::Operator(..) => {}
+            Self::Slice(..) | Self::Reshape(_) | Self::Broadcast(_) | Self::Operator(..) => {}
             Self::Place(..)
             | Self::Scatter(..)
             | Self::Embed(..)

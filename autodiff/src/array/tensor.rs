@@ -8,7 +8,6 @@ use crate::array::kernels::elementwise::Binary;
 use crate::array::kernels::fold;
 use crate::array::kernels::linear_loss::PLANES;
 use crate::array::kernels::product::Operand;
-use crate::array::kernels::product::pack::places;
 use crate::array::linear::{Bilinear, Linear, LinearOperator};
 use crate::array::linear_loss::{Asked, Fitted, Moving, Parts};
 use crate::array::primitives::{Primitives, ProductForm, SELECT};
@@ -129,7 +128,8 @@ impl<'a, T: Element> Tensor<'a, T> {
     fn batched(self, other: Self, count: u32, transposed: [bool; 2], shape: Shape) -> Self {
         let each = |a: Self| Shape::new(a.shape().rows / count.max(1), a.shape().cols);
         let (left, right) = (each(self), each(other));
-        Self::filled(self.arena(), "batched_matmul", shape, |out| {
+        let arena = self.arena();
+        let data = arena.uninit(shape.len()).ok().map(|out| {
             let size = out.len() / (count as usize).max(1);
             for k in 0..count as usize {
                 let cut = |a: Self, shape: Shape, transposed| {
@@ -137,11 +137,13 @@ impl<'a, T: Element> Tensor<'a, T> {
                     Operand { data, shape, transposed }
                 };
                 let right = cut(other, right, transposed[1]);
-                // SAFETY: a product writes numbers.
-                let out = unsafe { places(&mut out[k * size..][..size]) };
+                let out = &mut out[k * size..][..size];
                 T::products(cut(self, left, transposed[0]), true, &[right], &mut [out]);
             }
-        })
+            // SAFETY: products write every entry, and there are `count` of them.
+            &*unsafe { filled(out) }
+        });
+        Self::result("batched_matmul", arena.form(shape), data)
     }
 
     fn operand(self, transposed: bool) -> Operand<'a, T> {
@@ -280,6 +282,10 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
                 Self::operate(&mut plane, map, transposed);
                 plane[0]
             }
+            (Some(shape), Linear::Broadcast(_)) => {
+                let data = T::broadcast(arena, data, from, shape);
+                Self::result(f.name(), arena.form(shape), data)
+            }
             (Some(shape), _) => {
                 Self::filled(arena, f.name(), shape, |out| f.write(data, from, out))
             }
@@ -349,10 +355,13 @@ impl<'a, T: Element> Primitives<'a, T> for Tensor<'a, T> {
                 })
             }
             Bilinear::Batched(count, transposed) => self.batched(other, count, transposed, shape),
-            Bilinear::Convolve(map, role) => Self::tried(arena, f.name(), shape, |out| {
-                let shapes = map.fitting(role, self.shape(), other.shape())?;
-                T::convolve(arena, (map, role), shapes, [self.values(), other.values()], out)
-            }),
+            Bilinear::Convolve(map, role) => {
+                let made = map.fitting(role, self.shape(), other.shape()).and_then(|shapes| {
+                    T::convolve(arena, (map, role), shapes, [self.values(), other.values()])
+                });
+                let data = made.inspect_err(|&fault| arena.raise(fault)).ok();
+                Self::result(f.name(), arena.form(shape), data)
+            }
         });
         tried.unwrap_or_else(|fault| {
             arena.raise(fault);

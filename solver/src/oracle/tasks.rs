@@ -6,8 +6,9 @@ use hypertape_autodiff::Element;
 
 use crate::draw::Draw;
 use crate::error::Error;
-use crate::oracle::Oracle;
+use crate::inner::InnerLoop;
 use crate::oracle::lanes::Team;
+use crate::oracle::{Oracle, Rehearsal};
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
@@ -118,12 +119,22 @@ impl<T: Element> Oracle<'_, T> {
         other
     }
 
-    /// Returns the peak of bytes of `act` on the first task of `draw`, rehearsed on another oracle.
+    /// Returns the peak of bytes of `act`, the task of an estimator, on the first task of `draw`, rehearsed on another
+    /// oracle. The last result is kept.
     pub(crate) fn rehearsed(
         &mut self,
-        draw: Draw,
+        estimator: String,
+        (inner, draw): (&InnerLoop, Draw),
         act: &mut dyn FnMut(&mut Self, Draw) -> Result<T, Error>,
     ) -> Result<u64, Error> {
+        let (threads, limit) = (self.threads, self.limit);
+        let rehearsal = Rehearsal { estimator, inner: *inner, draw, threads, limit };
+        if let Some((last, bytes)) = &self.known.found.rehearsed
+            && self.ends.is_none()
+            && *last == rehearsal
+        {
+            return Ok(*bytes);
+        }
         let mut other = self.for_task();
         other.pool.rehearsal = true;
         std::mem::swap(&mut self.known.found, &mut other.known.found);
@@ -133,7 +144,9 @@ impl<T: Element> Oracle<'_, T> {
             other.known.found.forms.clear();
         }
         std::mem::swap(&mut self.known.found, &mut other.known.found);
-        result.map(|_| other.cost().bytes_measured)
+        let bytes = result.map(|_| other.cost().bytes_measured)?;
+        self.known.found.rehearsed = Some((rehearsal, bytes));
+        Ok(bytes)
     }
 
     /// Bytes of a sum over the meta-batch of vectors of `len` values, if a task uses `task` bytes.

@@ -13,11 +13,12 @@
 //! on the number of images. Results depend, bit for bit, only on the shapes.
 
 use std::cell::RefCell;
+use std::mem::MaybeUninit;
 
-use crate::arena::Arena;
+use crate::arena::{Arena, filled};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::product::pack::places;
-use crate::array::kernels::product::{Operand, products};
+use crate::array::kernels::product::{Operand, products, zeroed};
 use crate::array::kernels::simd::dispatched;
 use crate::array::kernels::vectors::axpy;
 use crate::fault::Fault;
@@ -227,38 +228,47 @@ dispatched! {
     }
 }
 
-/// Computes the product of `shared` with `other`, on whose left it is if `left`.
-fn multiply<T: Number>(shared: Operand<T>, left: bool, other: Operand<T>, out: &mut [T]) {
-    // SAFETY: products are numbers.
-    products(shared, left, &[other], &mut [unsafe { places(out) }]);
+/// Writes the product of `shared` with `other`, on whose left it is if `left`.
+fn multiply<'o, T: Number>(
+    shared: Operand<T>,
+    left: bool,
+    other: Operand<T>,
+    out: &'o mut [MaybeUninit<T>],
+) -> &'o mut [T] {
+    products(shared, left, &[other], &mut [out]);
+    // SAFETY: a product writes every entry.
+    unsafe { filled(out) }
 }
 
-/// Computes the array that a convolution has in `role` from its operands; `shapes` are those of input, kernel and
-/// output. `out` is zero on entry, and a patch has at most [`PLACE`] entries.
+/// Returns the array that a convolution has in `role` from its operands; `shapes` are those of input, kernel and
+/// output. A patch has at most [`PLACE`] entries.
 ///
 /// # Errors
-/// Returns [`Fault::Memory`] if the limit of the arena would be exceeded, which can happen only for a derivative with
-/// respect to the kernel in more than one block.
-pub(crate) fn convolve<T: Number>(
-    arena: &Arena,
+/// Returns [`Fault::Memory`] if the limit of the arena would be exceeded.
+pub(crate) fn convolve<'a, T: Number>(
+    arena: &'a Arena,
     (map, role): (Convolution, Role),
     shapes: [Shape; 3],
     [a, b]: [&[T]; 2],
-    out: &mut [T],
-) -> Result<(), Fault> {
+) -> Result<&'a [T], Fault> {
     let [input, kernel, output] = shapes;
     let [c, filters, patch] = [input.cols, kernel.cols, kernel.rows].map(|n| n as usize);
+    let len = shapes[role as usize].len();
     if a.is_empty() || b.is_empty() {
-        return Ok(());
+        return Ok(arena.fill(len, T::zero())?);
+    }
+    let all = output.rows as usize;
+    let step = (PLACE / patch).max(1);
+    let out = arena.uninit(len)?;
+    // The contributions of the blocks after the first to a derivative with respect to the kernel.
+    let several = role == Role::Kernel && all > step;
+    let more = arena.uninit(if several { len } else { 0 })?;
+    if role == Role::Input {
+        zeroed(out);
     }
     BLOCK.with_borrow_mut(|block| {
         // SAFETY: a `Number` is an `f32` or an `f64`, so `PLACE` of them fit.
         let block = unsafe { &mut *(&raw mut *block).cast::<[T; PLACE]>() };
-        let all = output.rows as usize;
-        let step = (PLACE / patch).max(1);
-        // The contributions of the blocks after the first to a derivative with respect to the kernel.
-        let more = if role == Role::Kernel && all > step { out.len() } else { 0 };
-        let more = arena.fill(more, T::zero())?;
         for start in (0..all).step_by(step) {
             let (rows, walk) = (step.min(all - start), Walk::new(map, start));
             let block = &mut block[..rows * patch];
@@ -269,14 +279,15 @@ pub(crate) fn convolve<T: Number>(
             match role {
                 Role::Output => {
                     gather(walk, a, c, block);
-                    let out = &mut out[entries];
-                    multiply(whole(b, kernel), false, whole(block, patches), out);
+                    multiply(whole(b, kernel), false, whole(block, patches), &mut out[entries]);
                 }
                 Role::Input => {
                     let z = whole(&b[entries], shape(output.cols));
                     let kernel = Operand { data: a, shape: kernel, transposed: true };
-                    multiply(kernel, false, z, block);
-                    scatter(walk, out, c, block);
+                    // SAFETY: products are numbers.
+                    multiply(kernel, false, z, unsafe { places(block) });
+                    // SAFETY: zeros were written.
+                    scatter(walk, unsafe { filled(out) }, c, block);
                 }
                 Role::Kernel => {
                     gather(walk, b, c, block);
@@ -285,12 +296,15 @@ pub(crate) fn convolve<T: Number>(
                     if start == 0 {
                         multiply(patches, true, z, out);
                     } else {
-                        multiply(patches, true, z, more);
-                        axpy(out, T::one(), more);
+                        // SAFETY: the first block has written every entry.
+                        let sum = unsafe { filled(out) };
+                        axpy(sum, T::one(), multiply(patches, true, z, more));
                     }
                 }
             }
         }
-        Ok(())
-    })
+    });
+    // SAFETY: the blocks have all rows of an output, the first of them writes a derivative with respect to the kernel,
+    // and one with respect to the input is zero at first.
+    Ok(unsafe { filled(out) })
 }

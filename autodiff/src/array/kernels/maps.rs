@@ -48,6 +48,9 @@ dispatched! {
 /// Number of entries of a function with a tail that are checked, and computed, together.
 const GROUP: usize = 16;
 
+/// Number of entries of which it is asked first whether any is in the tail.
+const BLOCK: usize = 8 * GROUP;
+
 /// Number of entries between two visits to their tail, which find them in the first level of cache.
 const STRETCH: usize = 1024;
 
@@ -107,19 +110,26 @@ macro_rules! each_entry {
                 continue;
             }
             let mut places = Places { at: [0; 2 * GROUP], count: 0 };
-            for (first, group) in (0..).step_by(GROUP).zip($y.chunks(GROUP)) {
-                places.add(first, group, |y| $f.in_tail(y));
-                while let Some((at, taken)) = places.take(first + GROUP >= out.len()) {
-                    const $TAIL: bool = true;
-                    // Copied to arrays of constant size, so that the loop, which is long, is vectorised.
-                    $(let $of = at.map(|i| $of[i]);)*
-                    let mut all = [T::zero(); GROUP];
-                    for i in 0..GROUP {
-                        $(let $of = $of[i];)*
-                        all[i] = $entry;
-                    }
-                    for (&i, entry) in at[..taken].iter().zip(all) {
-                        out[i].write(entry);
+            for (start, block) in (0..).step_by(BLOCK).zip($y.chunks(BLOCK)) {
+                let last = start + block.len() == out.len();
+                let none = !block.iter().fold(false, |any, &y| any | $f.in_tail(y));
+                if none && !(last && places.count > 0) {
+                    continue;
+                }
+                for (first, group) in (start..).step_by(GROUP).zip(block.chunks(GROUP)) {
+                    places.add(first, group, |y| $f.in_tail(y));
+                    while let Some((at, taken)) = places.take(first + group.len() == out.len()) {
+                        const $TAIL: bool = true;
+                        // Copied to arrays of constant size, so that the loop, which is long, is vectorised.
+                        $(let $of = at.map(|i| $of[i]);)*
+                        let mut all = [T::zero(); GROUP];
+                        for i in 0..GROUP {
+                            $(let $of = $of[i];)*
+                            all[i] = $entry;
+                        }
+                        for (&i, entry) in at[..taken].iter().zip(all) {
+                            out[i].write(entry);
+                        }
                     }
                 }
             }
@@ -228,10 +238,36 @@ struct Spread<'b, T> {
 }
 
 impl<'b, T: Copy> Spread<'b, T> {
+    fn new(data: &'b [T], from: Shape) -> Self {
+        let step = if from.rows == 1 { 0 } else { from.cols as usize };
+        Self { data, step, flat: from.cols == 1 }
+    }
+
     #[inline(always)]
     fn row(self, i: usize, len: usize) -> &'b [T] {
         &self.data[i * self.step..][..if self.flat { 1 } else { len }]
     }
+}
+
+/// Repeats an array with one row, one column or both.
+pub(crate) fn broadcast<'a, T: Number>(
+    arena: &'a Arena,
+    x: &[T],
+    from: Shape,
+    to: Shape,
+) -> Option<&'a [T]> {
+    let x = Spread::new(x, from);
+    let cols = (to.cols as usize).max(1);
+    let write = |out: &mut [MaybeUninit<T>]| {
+        for (i, out) in out.chunks_exact_mut(cols).enumerate() {
+            match x.row(i, cols) {
+                &[x] => out.fill(MaybeUninit::new(x)),
+                row => out.iter_mut().zip(row).for_each(|(out, &x)| _ = out.write(x)),
+            }
+        }
+    };
+    // SAFETY: every row of `to` is written, each either as often as the entry or from a row of as many.
+    unsafe { filled(arena, to.len(), write) }
 }
 
 /// Most entries of a short row that is repeated.
@@ -268,12 +304,7 @@ fn binary_rows<'a, T: Number>(
     (b, b_shape): (&[T], Shape),
     shape: Shape,
 ) -> Option<&'a [T]> {
-    let spread = |data, from: Shape| Spread {
-        data,
-        step: if from.rows == 1 { 0 } else { from.cols as usize },
-        flat: from.cols == 1,
-    };
-    let (mut a, mut b) = (spread(a, a_shape), spread(b, b_shape));
+    let (mut a, mut b) = (Spread::new(a, a_shape), Spread::new(b, b_shape));
     let mut cols = shape.cols as usize;
     let times = TILE.checked_div(cols).unwrap_or(0).min(shape.rows as usize / 4);
     let shared = |x: Spread<T>| x.step == 0 && !x.flat;
@@ -307,7 +338,12 @@ dispatched! {
         out: &mut [MaybeUninit<T>],
     ) {
         with_pair!(f, |f| {
-            for (i, out) in out.chunks_mut(cols).enumerate() {
+            let done = match cols {
+                2..=8 => write_short::<8, T>(f, [a, b], cols, out),
+                9..=16 => write_short::<16, T>(f, [a, b], cols, out),
+                _ => 0,
+            };
+            for (i, out) in out.chunks_mut(cols).enumerate().skip(done) {
                 write_row(f, a.row(i, out.len()), b.row(i, out.len()), out);
             }
         });
@@ -319,6 +355,41 @@ dispatched! {
     fn write_pairs<T: Number>(f: Binary, a: &[T], b: &[T], out: &mut [MaybeUninit<T>]) {
         with_pair!(f, |f| write_row(f, a, b, out));
     }
+}
+
+/// Fills as many rows as it can by loops of constant length and returns their number. What a loop writes beyond its row
+/// is overwritten by the next.
+#[inline(always)]
+fn write_short<const WIDTH: usize, T: Number>(
+    f: impl Fn(T, T) -> T,
+    of: [Spread<T>; 2],
+    cols: usize,
+    out: &mut [MaybeUninit<T>],
+) -> usize {
+    let mut padded = [[T::zero(); WIDTH]; 2];
+    let mut rows = (out.len() + cols).saturating_sub(WIDTH) / cols;
+    let [a, b] = std::array::from_fn(|k| {
+        let x = of[k];
+        match x.step {
+            _ if x.flat => {}
+            0 => padded[k][..cols].copy_from_slice(&x.data[..cols]),
+            step => rows = rows.min((x.data.len() + step).saturating_sub(WIDTH) / step),
+        }
+        x
+    });
+    let row = |x: Spread<T>, k: usize, i: usize| match x.step {
+        step if x.flat => [x.data[i * step]; WIDTH],
+        0 => padded[k],
+        step => *x.data[i * step..].first_chunk().unwrap_or(&padded[k]),
+    };
+    for i in 0..rows {
+        let (a, b) = (row(a, 0, i), row(b, 1, i));
+        let out: &mut [_; WIDTH] = (&mut out[i * cols..][..WIDTH]).try_into().unwrap();
+        for j in 0..WIDTH {
+            out[j].write(f(a[j], b[j]));
+        }
+    }
+    rows
 }
 
 #[inline(always)]

@@ -103,7 +103,7 @@ fn matrix_vectors<T: Number>(
 }
 
 /// Writes zeros.
-fn zeroed<T: Number>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
+pub(crate) fn zeroed<T: Number>(out: &mut [MaybeUninit<T>]) -> &mut [T] {
     out.fill(MaybeUninit::new(T::zero()));
     // SAFETY: all places were written.
     unsafe { filled(out) }
