@@ -5,8 +5,8 @@
 
 In each round each runs once, in its own process pinned to the last core. Prints the minimum in milliseconds over all rounds, that of JAX
 after compilation: `gradient` and `hvp` of the inner loss, `run` of 9 steps, `first-order`, `exact` (JAX keeps all intermediate values,
-hypertape states, or with `tapes` as JAX does) and `exact, states` (JAX: `jax.checkpoint` on each step; hypertape the same as before), then loss and gradient norm of
-both, for comparison. `--alone` runs JAX alone, which `--dtype f64` requires.
+hypertape states, or in the rows with tapes the same) and `exact, states` (JAX: `jax.checkpoint` on each step; hypertape as in `exact`),
+then loss and gradient norm of both, for comparison. `--alone` runs JAX alone, which `--dtype f64` requires.
 """
 
 import argparse

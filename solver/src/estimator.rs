@@ -47,8 +47,7 @@ pub struct Estimate<T> {
 
 /// An algorithm that computes or estimates `dF/dx` for `F(x) = E_task f(x, w_r(x))`.
 ///
-/// Threads share an estimator; its working memory belongs to their oracles. Its `Debug` shows all that its bytes depend
-/// on, because predictions are kept by it.
+/// Threads share an estimator; its working memory belongs to their oracles.
 pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// Returns the schedule by which it stores the unrolled run, or `None` if it does not unroll one.
     fn schedule(&self) -> Option<Schedule> {
@@ -124,6 +123,13 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         false
     }
 
+    /// Returns all settings on which its bytes depend, so that a prediction is kept for the next call with the same.
+    ///
+    /// The default is `None`: each prediction is a rehearsal.
+    fn settings(&self) -> Option<String> {
+        None
+    }
+
     /// Whether tasks produce more than gradients, such as values kept for later calls or a [`Report`](crate::Report).
     ///
     /// Each of several processes then executes all tasks.
@@ -134,7 +140,7 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
     /// Predicts the peak of used bytes of [`estimate`](Self::estimate) by a rehearsal of [`task`](Self::task).
     ///
     /// Cost: one evaluation of each kind the first time; later a few passes over its vectors, for any number of steps.
-    /// Nothing if the last prediction was for the same estimator, draw and loop.
+    /// Nothing if the last prediction was for the same [settings](Self::settings), draw and loop.
     ///
     /// # Errors
     /// Returns the errors of [`estimate`](Self::estimate).
@@ -146,8 +152,9 @@ pub trait Estimator<T: Element>: Named + fmt::Debug + Sync {
         draw: Draw,
     ) -> Result<u64, Error> {
         let mut gradient = vec![T::zero(); x.len()];
-        let own = format!("{} {self:?}", type_name::<Self>());
-        let task = oracle.rehearsed(own, (inner, draw), &mut |oracle, draw| {
+        Error::expect_length("the outer point", oracle.outer_dim(), x.len())?;
+        let known = self.settings().map(|settings| type_name::<Self>().to_owned() + &settings);
+        let task = oracle.rehearsed(known, (inner, draw), &mut |oracle, draw| {
             let inner = &inner.settled(oracle, x, draw)?;
             self.task(oracle, Task { inner, x, draw, slot: 0 }, &mut gradient)
         })?;

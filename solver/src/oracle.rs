@@ -135,36 +135,26 @@ pub struct Oracle<'p, T> {
     stop: Option<Stop>,
 }
 
-/// All that the bytes of a task depend on besides the problem and its rule.
-#[derive(Clone, Debug, PartialEq)]
-struct Rehearsal {
-    /// The estimator with its settings and state.
-    estimator: String,
-    inner: InnerLoop,
-    draw: Draw,
-    threads: usize,
-    limit: Option<u64>,
-}
-
 /// Called before each evaluation; returns true to stop.
 pub(crate) type Stop = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Properties and objects derived from a problem with a rule.
 #[derive(Default)]
 struct Found<'p, T> {
-    /// Kept recordings of inner gradients, by slot, with the number of samples that each saw.
-    tapes: Vec<(Box<dyn StepTape<T> + 'p>, u64)>,
+    /// Kept recordings of inner gradients, by slot, of which a rehearsal uses the first, and the number of samples that
+    /// each saw.
+    tapes: Vec<(Box<dyn StepTape<T> + 'p>, usize)>,
     /// The actions of the last schedule, and of the last one that was rehearsed.
     itineraries: [Option<Itinerary>; 2],
-    /// Bytes of the evaluations rehearsed so far, and of the last recording.
+    /// Bytes of the evaluations rehearsed so far, and of recordings by the number of samples that they saw.
     forms: Vec<(Form, usize)>,
-    kept: usize,
+    kept: Vec<(usize, usize)>,
     /// Oracles of the workers that share tasks, created when they are first needed.
     crew: Vec<Oracle<'p, T>>,
     /// Which of the start and the losses contain `x`, as far as it was asked.
     depends: Vec<(Level, bool)>,
-    /// What was rehearsed last, and its peak of bytes.
-    rehearsed: Option<(Rehearsal, u64)>,
+    /// The estimator, loop and draw that were rehearsed last, and their peak of bytes.
+    rehearsed: Option<((String, InnerLoop, Draw), u64)>,
 }
 
 impl<T> fmt::Debug for Oracle<'_, T> {

@@ -1,17 +1,17 @@
 //! Memory as a result: the bytes predicted before a run equal those measured in it, for every estimator, schedule,
 //! rule, precision and number of threads, and follow the formulas of the documentation.
 
-use std::time::Duration;
-
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hypertape::linear::{Cg, FixedPoint, Gmres, Minres, Neumann, Nystrom, Stop};
 use hypertape::problems::{Precision, catalogue};
 use hypertape::rand::RngExt;
 use hypertape::{
-    Adam, Call, Cheap, Draw, Estimator, Exact, FirstOrder, Forward, ForwardGradient, FullTape,
-    Implicit, InnerLoop, Jump, LinearSolver, Momentum, Oracle, Profile, Roulette, Schedule,
-    Thinned, Truncated, Ufom,
+    Adam, Array, Bilevel, Call, Cheap, Draw, Estimator, Exact, FirstOrder, Forward,
+    ForwardGradient, FullTape, Implicit, InnerLoop, Jump, Level, LinearSolver, List, Momentum,
+    Oracle, Params, Profile, Roulette, Rows, Schedule, Shape, Thinned, Truncated, Ufom,
 };
 
 const SCHEDULES: [&str; 8] = [
@@ -206,6 +206,62 @@ fn a_prediction_that_is_kept_is_that_of_a_new_oracle() {
             assert_eq!(found, known, "{estimator:?} {inner:?} {draw:?}");
         }
     }
+    let (inner, draw) = (InnerLoop::new(2, entry.lr).unwrap(), Draw::new(0, 0));
+    Estimator::<f64>::predict(&Exact::default(), &mut kept, &inner, &x, draw).unwrap();
+    let short = Estimator::<f64>::predict(&Exact::default(), &mut kept, &inner, &x[1..], draw);
+    assert!(short.unwrap_err().to_string().starts_with("the outer point: found"));
+}
+
+/// `g = sum_i (a_i . w - x)^2 / 2` over samples whose number depends on the task.
+#[derive(Debug)]
+struct Uneven {
+    data: Vec<f64>,
+}
+
+impl Bilevel<f64> for Uneven {
+    fn start(&self) -> Params<f64> {
+        Params::new().with("x", Shape::SCALAR, [1.0])
+    }
+    fn init<'a, A: Array<'a, Elem = f64>>(&'a self, x: &[A], _: Draw) -> List<A> {
+        [x[0].constant(Shape::column(3), &self.data[..3])].into_iter().collect()
+    }
+    fn inner<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], x: &[A], _: Draw, r: Rows) -> A {
+        let rows = w[0].constant(Shape::new(r.count(), 3), r.of(&self.data, 3));
+        let gap = rows.matmul(w[0].sin()) - x[0];
+        gap.dot(gap) * 0.5
+    }
+    fn outer<'a, A: Array<'a, Elem = f64>>(&'a self, w: &[A], _: &[A], _: Draw, _: Rows) -> A {
+        w[0].dot(w[0])
+    }
+    fn tasks(&self) -> usize {
+        5
+    }
+    fn batch(&self) -> usize {
+        1
+    }
+    fn samples(&self, draw: Draw) -> usize {
+        let task = usize::try_from(draw.task).unwrap();
+        if draw.level == Level::Outer { 1 } else { 20 + 30 * task }
+    }
+}
+
+#[test]
+fn predictions_of_uneven_batches_are_measured() {
+    let data = (0..420).map(|i| f64::from(i).sin() / 9.0).collect();
+    let mut kept = Oracle::new(Uneven { data }).unwrap();
+    let inner = InnerLoop::new(5, 1e-3).unwrap();
+    let mut sizes = BTreeSet::new();
+    for iteration in 0..12 {
+        for text in SCHEDULES.iter().filter(|text| !text.starts_with("disk")) {
+            let (mut exact, draw) = (Exact::new(schedule(text)), Draw::new(3, iteration));
+            let mut gradient = [0.0];
+            let predicted = exact.predict(&mut kept, &inner, &[1.0], draw).unwrap();
+            let made = exact.estimate(&mut kept, &inner, &[1.0], draw, &mut gradient).unwrap();
+            assert_eq!(predicted, made.cost.bytes_measured, "{text} {iteration}");
+            sizes.insert(predicted);
+        }
+    }
+    assert!(sizes.len() > 14, "tasks take different numbers of bytes: {sizes:?}");
 }
 
 #[test]

@@ -55,6 +55,10 @@ impl<T: Element> Estimator<T> for Exact {
         Some(Box::new(Self::new(schedule)))
     }
 
+    fn settings(&self) -> Option<String> {
+        Some(self.schedule.to_string())
+    }
+
     fn task(&self, oracle: &mut Oracle<T>, at: Task<T>, gradient: &mut [T]) -> Result<T, Error> {
         evaluate(oracle, self.schedule, None, at, gradient, None)
     }

@@ -25,26 +25,55 @@ impl<T: Element> Oracle<'_, T> {
     ) -> Result<u64, Error> {
         let (point, seen) = self.see(point, Level::Inner, step)?;
         self.pool.meter.cost.inner_gradients += 1;
+        // A rehearsal does not record all steps that it pulls back.
         let slot = if self.rehearses() { 0 } else { slot };
         let (view, tapes) = (&self.known.view, self.known.found.tapes.len());
         if tapes <= slot {
             let new = (tapes..=slot).map(|_| (Arc::clone(view).tape(), 0)).collect::<Vec<_>>();
             self.known.found.tapes.extend(new);
         }
+        self.known.found.tapes[slot].1 = seen;
+        let (mut recorded, w, x) = (false, point.w.len(), point.x.len());
         let ((), bytes) =
-            self.metered((Call::Record, 0, 0), |Self { known, memory, .. }| {
-                let (tape, saw) = &mut known.found.tapes[slot];
-                tape.record(memory, point, gradient)?;
-                (*saw, known.found.kept) = (seen as u64, tape.bytes());
-                Ok(())
+            self.metered((Call::Record, 0, seen), |Self { known, memory, .. }| {
+                recorded = true;
+                known.found.tapes[slot].0.record(memory, point, gradient).map(|_| ())
             })?;
+        let mut kept = self.known.found.tapes[slot].0.bytes();
         if self.rehearses() {
             gradient.fill(T::zero());
+            if recorded {
+                // Pulled at once, because the next recording takes its place.
+                self.known.found.kept.push((seen, kept));
+                let zeros = |n: usize| vec![T::zero(); n];
+                let (v, [mut hessian_product, mut mixed_product]) = (zeros(w), [w, x].map(zeros));
+                self.pull_slot((slot, seen), &v, [&mut hessian_product, &mut mixed_product])?;
+            }
+            kept = self.kept_bytes(seen);
         }
-        let kept = self.known.found.kept;
         self.pool.meter.hold(kept);
         self.pool.meter.observe(bytes);
         Ok(kept as u64)
+    }
+
+    /// Bytes of a rehearsed recording that saw so many samples.
+    fn kept_bytes(&self, seen: usize) -> usize {
+        let mut all = self.known.found.kept.iter();
+        all.find(|kept| kept.0 == seen).map_or(0, |kept| kept.1)
+    }
+
+    /// Pulls back the recording in a slot and clears it.
+    fn pull_slot(
+        &mut self,
+        (slot, seen): (usize, usize),
+        v: &[T],
+        out: [&mut [T]; 2],
+    ) -> Result<(), Error> {
+        self.metered((Call::PullTape, 0, seen), |Self { known, memory, .. }| {
+            known.found.tapes[slot].0.pull(memory, v, out)
+        })?;
+        self.known.found.tapes[slot].0.clear();
+        Ok(())
     }
 
     /// Computes [`inner_products`](Self::inner_products) at the point of the gradient recorded in `slot`, and releases
@@ -56,20 +85,18 @@ impl<T: Element> Oracle<'_, T> {
         hessian_product: &mut [T],
         mixed_product: &mut [T],
     ) -> Result<(), Error> {
+        let rehearses = self.rehearses();
+        let slot = if rehearses { 0 } else { slot };
+        let (tape, seen) = &self.known.found.tapes[slot];
+        let (seen, bytes) = (*seen, tape.bytes());
+        let kept = if rehearses { self.kept_bytes(seen) } else { bytes };
         self.pool.meter.cost.hvps += 1;
         self.pool.meter.cost.mixed += 1;
-        let slot = if self.rehearses() { 0 } else { slot };
-        self.pool.meter.cost.samples += self.known.found.tapes[slot].1;
-        self.metered((Call::PullTape, 0, 0), |Self { known, memory, .. }| {
-            known.found.tapes[slot].0.pull(memory, v, [hessian_product, mixed_product])
-        })?;
-        let (tape, _) = &mut self.known.found.tapes[slot];
-        let mut kept = tape.bytes();
-        tape.clear();
-        if self.rehearses() {
+        self.pool.meter.cost.samples += seen as u64;
+        self.pull_slot((slot, seen), v, [&mut *hessian_product, &mut *mixed_product])?;
+        if rehearses {
             hessian_product.copy_from_slice(v);
             mixed_product.fill(T::zero());
-            kept = self.known.found.kept;
         }
         self.pool.meter.release(kept);
         Ok(())

@@ -7,8 +7,8 @@ use hypertape_autodiff::Element;
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::inner::InnerLoop;
+use crate::oracle::Oracle;
 use crate::oracle::lanes::Team;
-use crate::oracle::{Oracle, Rehearsal};
 use crate::ranks::Ranks;
 use crate::report::Soundness;
 
@@ -120,18 +120,16 @@ impl<T: Element> Oracle<'_, T> {
     }
 
     /// Returns the peak of bytes of `act`, the task of an estimator, on the first task of `draw`, rehearsed on another
-    /// oracle. The last result is kept.
+    /// oracle. The last result for a `known` estimator is kept.
     pub(crate) fn rehearsed(
         &mut self,
-        estimator: String,
+        known: Option<String>,
         (inner, draw): (&InnerLoop, Draw),
         act: &mut dyn FnMut(&mut Self, Draw) -> Result<T, Error>,
     ) -> Result<u64, Error> {
-        let (threads, limit) = (self.threads, self.limit);
-        let rehearsal = Rehearsal { estimator, inner: *inner, draw, threads, limit };
-        if let Some((last, bytes)) = &self.known.found.rehearsed
-            && self.ends.is_none()
-            && *last == rehearsal
+        let asked = known.map(|estimator| (estimator, *inner, draw));
+        if let (Some(asked), Some((last, bytes))) = (&asked, &self.known.found.rehearsed)
+            && asked == last
         {
             return Ok(*bytes);
         }
@@ -140,12 +138,13 @@ impl<T: Element> Oracle<'_, T> {
         std::mem::swap(&mut self.known.found, &mut other.known.found);
         let result = act(&mut other, draw.for_task(self.task(draw, 0)));
         if result.is_err() {
-            // A recording may lack its pull-back.
+            // An evaluation may have failed before its peak of bytes.
             other.known.found.forms.clear();
+            other.known.found.kept.clear();
         }
         std::mem::swap(&mut self.known.found, &mut other.known.found);
         let bytes = result.map(|_| other.cost().bytes_measured)?;
-        self.known.found.rehearsed = Some((rehearsal, bytes));
+        self.known.found.rehearsed = asked.map(|asked| (asked, bytes));
         Ok(bytes)
     }
 

@@ -5,7 +5,7 @@
 use std::hint::select_unpredictable;
 use std::mem::MaybeUninit;
 
-use crate::arena::Arena;
+use crate::arena::{self, Arena};
 use crate::array::kernels::elementwise::{Binary, with_pair};
 use crate::array::kernels::number::Number;
 use crate::array::kernels::simd::dispatched;
@@ -26,7 +26,7 @@ unsafe fn filled<T>(
     let space = arena.uninit(len).ok()?;
     write(space);
     // SAFETY: every entry was written, as promised by the caller.
-    Some(unsafe { &*(std::ptr::from_mut(space) as *const [T]) })
+    Some(unsafe { arena::filled(space) })
 }
 
 /// Computes `f(x)` of each entry.
@@ -113,6 +113,7 @@ macro_rules! each_entry {
             for (start, block) in (0..).step_by(BLOCK).zip($y.chunks(BLOCK)) {
                 let last = start + block.len() == out.len();
                 let none = !block.iter().fold(false, |any, &y| any | $f.in_tail(y));
+                // The last block is not skipped if there are places from blocks before it.
                 if none && !(last && places.count > 0) {
                     continue;
                 }
@@ -368,22 +369,20 @@ fn write_short<const WIDTH: usize, T: Number>(
 ) -> usize {
     let mut padded = [[T::zero(); WIDTH]; 2];
     let mut rows = (out.len() + cols).saturating_sub(WIDTH) / cols;
-    let [a, b] = std::array::from_fn(|k| {
-        let x = of[k];
+    for (x, padded) in of.iter().zip(&mut padded) {
         match x.step {
             _ if x.flat => {}
-            0 => padded[k][..cols].copy_from_slice(&x.data[..cols]),
+            0 => padded[..cols].copy_from_slice(&x.data[..cols]),
             step => rows = rows.min((x.data.len() + step).saturating_sub(WIDTH) / step),
         }
-        x
-    });
-    let row = |x: Spread<T>, k: usize, i: usize| match x.step {
-        step if x.flat => [x.data[i * step]; WIDTH],
-        0 => padded[k],
-        step => *x.data[i * step..].first_chunk().unwrap_or(&padded[k]),
+    }
+    let row = |k: usize, i: usize| match of[k] {
+        Spread { data, step, flat: true } => [data[i * step]; WIDTH],
+        Spread { step: 0, .. } => padded[k],
+        Spread { data, step, .. } => std::array::from_fn(|j| data[i * step..][..WIDTH][j]),
     };
     for i in 0..rows {
-        let (a, b) = (row(a, 0, i), row(b, 1, i));
+        let (a, b) = (row(0, i), row(1, i));
         let out: &mut [_; WIDTH] = (&mut out[i * cols..][..WIDTH]).try_into().unwrap();
         for j in 0..WIDTH {
             out[j].write(f(a[j], b[j]));
